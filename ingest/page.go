@@ -1,0 +1,170 @@
+package ingest
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/skopeflow/skopeflow/schema"
+)
+
+// A Page is what one request returned, on its way to the broker. It is also
+// the receipt: it counts the parts that are on their way and resolves once,
+// when none is any more.
+type Page struct {
+	Lane     string // its lane's name
+	Instance string
+	Stream   string
+	Mode     string    // how the stream is read
+	Received time.Time // when the answer began, by our clock
+	Replay   bool      // what is read on purpose again
+
+	// Context carries the page's trace, and ends when the program gives up on
+	// pages in hand. A page travels through channels, so it rides along.
+	Context context.Context
+
+	known func(schema.ID) bool // whether the broker holds an id already
+
+	mu       sync.Mutex
+	onWay    int
+	sealed   bool
+	err      error
+	resolved chan struct{}
+	seen     map[schema.ID]uint64
+	stored   []schema.ID
+	counts   Counts
+}
+
+// Counts says what became of the events of a page. Received is the sum of the
+// others once the page is settled.
+type Counts struct {
+	Received     int
+	Stored       int
+	Duplicates   int // the broker holds them already, or the page held them twice
+	DeadLettered int
+	Collisions   int // one id, two contents: stored both times
+}
+
+func newPage(ctx context.Context, lane string, known func(schema.ID) bool) *Page {
+	return &Page{
+		Lane:     lane,
+		Context:  ctx,
+		known:    known,
+		resolved: make(chan struct{}),
+		seen:     make(map[schema.ID]uint64),
+	}
+}
+
+// Admit reports whether an event is to be stored: whether the broker does not
+// hold its id yet, and no other event of the page had the same id and content.
+// content is a hash of the event's bytes.
+func (p *Page) Admit(id schema.ID, content uint64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before, twice := p.seen[id]
+	switch {
+	case twice && before == content, p.known(id):
+		p.counts.Duplicates++
+		return false
+	case twice:
+		p.counts.Collisions++
+	}
+	p.seen[id] = content
+	return true
+}
+
+// Err returns the first error that a part of the page ended with. A page with
+// an error is asked for again, so there is no use in storing more of it.
+func (p *Page) Err() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.err
+}
+
+func (p *Page) add(events int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.onWay++
+	p.counts.Received += events
+}
+
+func (p *Page) done(stored []schema.ID, dead int, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stored = append(p.stored, stored...)
+	p.counts.Stored += len(stored)
+	p.counts.DeadLettered += dead
+	if p.err == nil {
+		p.err = err
+	}
+	p.onWay--
+	p.resolve()
+}
+
+// seal says that no more parts will be added.
+func (p *Page) seal() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sealed = true
+	p.resolve()
+}
+
+func (p *Page) resolve() {
+	if p.sealed && p.onWay == 0 {
+		close(p.resolved)
+	}
+}
+
+// wait returns when no part is on its way any more: with nil if all of them
+// were stored, else with the first error. Whoever holds a part is bound to end
+// it, so wait ends too.
+func (p *Page) wait() error {
+	<-p.resolved
+	return p.err
+}
+
+// A Part is a slice of a page: what travels through the channels.
+type Part struct {
+	Page *Page
+	// First is the number of the part's first event within the page, from 0.
+	First int
+
+	raw    []byte
+	ends   []int
+	budget *Budget
+	cost   int64
+}
+
+// Len returns the number of events.
+func (p *Part) Len() int { return len(p.ends) }
+
+// Event returns the i-th event as the vendor sent it. The bytes are valid until
+// Release.
+func (p *Part) Event(i int) []byte {
+	start := 0
+	if i > 0 {
+		start = p.ends[i-1]
+	}
+	return p.raw[start:p.ends[i]:p.ends[i]]
+}
+
+// Release gives the events' bytes back. It is called when nothing refers to
+// them any more, at the latest with Done.
+func (p *Part) Release() {
+	if raw := p.raw; raw != nil {
+		p.raw, p.ends = nil, nil
+		buffers.Put(&raw)
+	}
+}
+
+// Done says what became of the part, once: the ids of the events that are
+// stored, and how many went to the dead letters; err is nil if that is all of
+// them. With an error, stored may hold some.
+func (p *Part) Done(stored []schema.ID, dead int, err error) {
+	p.Release()
+	p.budget.release(p.cost)
+	p.Page.done(stored, dead, err)
+}
+
+// buffers holds the bytes of parts between two uses.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, partBytes/2); return &b }}
