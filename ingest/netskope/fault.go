@@ -1,0 +1,135 @@
+package netskope
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/klauspost/compress/gzip"
+
+	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/internal/jsonscan"
+)
+
+// maxWait bounds what Netskope may ask us to wait.
+const maxWait = 15 * time.Minute
+
+// unanswered makes a fault of a request to which no status line came.
+func unanswered(path string, err error, sent bool) *ingest.Fault {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // without the URL
+	}
+	f := &ingest.Fault{Kind: ingest.Unsent, Err: fmt.Errorf("%s: %w", path, err), Hint: "Check the base URL, DNS, the proxy and the firewall: only outbound 443 to the tenant is needed"}
+	if sent {
+		f.Kind = ingest.Lost
+		f.Hint = "Netskope may have moved on; the page is asked for again when the request can no longer be alive"
+	}
+	return f
+}
+
+// refused makes a fault of an answer that is not 200.
+func refused(stream, path string, resp *http.Response) *ingest.Fault {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) //nolint:errcheck // what could be read is all there is to say
+	text := message(body)
+	err := fmt.Errorf("%s: %d %s", path, resp.StatusCode, http.StatusText(resp.StatusCode))
+	if text != "" {
+		err = fmt.Errorf("%w: %q", err, text)
+	}
+	f := &ingest.Fault{Kind: ingest.Refused, Err: err, After: retryAfter(resp.Header)}
+	switch code := resp.StatusCode; {
+	case code == http.StatusUnauthorized:
+		f.Kind, f.Hint = ingest.Denied, tokenHint
+	case code == http.StatusForbidden:
+		f.Kind, f.Hint = ingest.Forbidden, scopeHint(stream, path)
+	case code == http.StatusNotFound:
+		f.Kind, f.Hint = ingest.Missing, "The tenant has no such feed: check the base URL, or take "+stream+" out of NETSKOPE_STREAMS"
+	case code == http.StatusConflict:
+		f.Kind, f.Hint = ingest.Conflict, "Somebody else reads by the same index, or an earlier request is still running"
+	case code == http.StatusTooManyRequests:
+		f.Kind = ingest.Throttled
+	case code >= http.StatusInternalServerError:
+		f.Kind = ingest.Invalid
+	case code >= 300 && code < 400:
+		f.Hint = "Redirects are not followed, since they would carry the token to another host; set the base URL to where the tenant is now"
+		if u, err := resp.Location(); err == nil {
+			f.Err = fmt.Errorf("%w to %s://%s", f.Err, u.Scheme, u.Host)
+		}
+	}
+	return f
+}
+
+const tokenHint = "Make a new token in Netskope (Settings > Tools > REST API v2, or a service account under RBAC v3) and set NETSKOPE_API_TOKEN; check that REST API access is on"
+
+// scopeHint names what a token must be granted.
+func scopeHint(stream, path string) string {
+	return fmt.Sprintf("Give the token the scope %s (Read); under RBAC v3 give its service account's role the function %q (View). If the token has it, it may have expired", path, function(stream))
+}
+
+// function names the RBAC v3 function that covers a stream. The section of the
+// role editor it stands in differs between releases.
+func function(stream string) string {
+	family, feed, _ := strings.Cut(stream, "/")
+	switch {
+	case family == "alerts" || feed == "alert":
+		return "Alerts"
+	case feed == "audit":
+		return "Audit Log"
+	case feed == "incident":
+		return "DLP Incidents"
+	}
+	return strings.ToUpper(feed[:1]) + feed[1:] + " Events"
+}
+
+// retryAfter reads how long to wait, in seconds or as a date.
+func retryAfter(h http.Header) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if value == "" {
+		value = strings.TrimSpace(h.Get("RateLimit-Reset"))
+	}
+	if n, err := strconv.Atoi(value); err == nil {
+		return min(max(time.Duration(n)*time.Second, 0), maxWait)
+	}
+	if at, err := http.ParseTime(value); err == nil {
+		return min(max(time.Until(at), 0), maxWait)
+	}
+	return 0
+}
+
+// broken makes a fault of a body that did not turn out to be a page.
+func broken(path string, err error) error {
+	var bad *jsonscan.SyntaxError
+	kind := ingest.Broken
+	hint := ""
+	switch {
+	case errors.As(err, &bad), errors.Is(err, jsonscan.ErrTooLarge), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+		kind = ingest.Invalid
+		hint = "The page is asked for again; nothing moves until it is whole"
+	}
+	if bad != nil && strings.Contains(bad.Msg, "HTML") {
+		hint = "A proxy or a login page answered instead of Netskope: check the base URL and the proxy"
+	}
+	return &ingest.Fault{Kind: kind, Err: fmt.Errorf("%s: %w", path, err), Hint: hint}
+}
+
+// message finds Netskope's own words in the body of an answer that is not a
+// page. It looks where they are known to stand, and quotes no HTML.
+func message(body []byte) string {
+	var m map[string]json.RawMessage
+	if json.Unmarshal(body, &m) != nil {
+		return ""
+	}
+	for _, key := range []string{"message", "error", "error_message", "errorMsg", "msg", "reason", "result", "detail"} {
+		var text string
+		if json.Unmarshal(m[key], &text) == nil && text != "" {
+			return text
+		}
+	}
+	return ""
+}

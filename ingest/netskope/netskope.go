@@ -1,0 +1,189 @@
+// Package netskope reads events from Netskope's REST API v2.
+//
+// An iterator request moves Netskope's side of the position before anybody has
+// seen the page, so the package keeps three promises. No request is repeated by
+// the HTTP stack: each has a connection of its own, HTTP/1.1, no redirects. A
+// page counts as whole only when its body was read to the end, is JSON, and
+// says that it is good. And every failure is an [ingest.Fault] that tells what
+// it leaves in doubt.
+//
+// The token is sent in a header, to the configured host alone, and is in no
+// error.
+package netskope
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/internal/linger"
+)
+
+// perSecond is how often an endpoint is called, below the 4 a second that
+// Netskope allows.
+const perSecond = 3
+
+// bodyIdle is how long a body may bring nothing. Time that we spend storing
+// what has come does not count.
+const bodyIdle = 30 * time.Second
+
+// Config says how to reach a tenant.
+type Config struct {
+	BaseURL string                 // scheme and host, as https://acme.goskope.com
+	Token   func() (string, error) // asked for each request, so that a rotated token takes effect
+	Timeout time.Duration          // until the answer begins
+	Grace   time.Duration          // how long an answer that has begun is read on after the order to stop
+	Proxy   func(*http.Request) (*url.URL, error)
+	TLS     *tls.Config
+	Allow   []netip.Prefix // address ranges beyond public ones that the host may have
+	Agent   string         // User-Agent
+	// Wrap, if set, is put around the transport, to observe requests.
+	Wrap func(http.RoundTripper) http.RoundTripper
+	// Transport, if set, takes the place of the network.
+	Transport http.RoundTripper
+}
+
+// A Client talks to one tenant. It may be used by many lanes at once.
+type Client struct {
+	config Config
+	http   *http.Client
+
+	mu     sync.Mutex
+	limits map[string]*rate.Limiter // by endpoint
+	resume map[string]time.Time     // when Netskope lets an endpoint be called again
+}
+
+// New returns a client. It sends nothing.
+func New(c Config) *Client {
+	transport := c.Transport
+	if transport == nil {
+		transport = newTransport(c)
+	}
+	if c.Wrap != nil {
+		transport = c.Wrap(transport)
+	}
+	return &Client{
+		config: c,
+		http: &http.Client{
+			Transport:     transport,
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		limits: make(map[string]*rate.Limiter),
+		resume: make(map[string]time.Time),
+	}
+}
+
+// get makes one request. The body of what it returns is idle-bounded and must
+// be closed. ctx ends the request until the answer begins; after that the
+// grace period does.
+func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
+	if err := c.pace(ctx, path); err != nil {
+		return nil, err
+	}
+	token, err := c.config.Token()
+	if err != nil {
+		return nil, &ingest.Fault{Kind: ingest.Denied, Err: err, Hint: "Mend the token's file or variable"}
+	}
+	reading, cancel := linger.Context(ctx, c.config.Grace)
+	asking, answered := context.WithCancelCause(reading)
+	stop := context.AfterFunc(ctx, func() { answered(context.Cause(ctx)) })
+	sent := false
+	asking = httptrace.WithClientTrace(asking, &httptrace.ClientTrace{WroteHeaders: func() { sent = true }})
+
+	req, err := http.NewRequestWithContext(asking, http.MethodGet, c.config.BaseURL+path+"?"+query.Encode(), nil)
+	if err != nil {
+		cancel()
+		return nil, fmt.Errorf("make request for %s: %w", path, err)
+	}
+	req.Header.Set("Netskope-Api-Token", token)
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept-Encoding", "gzip")
+	req.Header.Set("User-Agent", c.config.Agent)
+	resp, err := c.http.Do(req)
+	if !stop() && ctx.Err() != nil && err != nil {
+		cancel()
+		return nil, context.Cause(ctx)
+	}
+	if err != nil {
+		cancel()
+		return nil, unanswered(path, err, sent)
+	}
+	c.heed(path, resp)
+	resp.Body = &idleBody{ReadCloser: resp.Body, abort: answered, release: cancel}
+	return resp, nil
+}
+
+// pace waits until the endpoint may be called.
+func (c *Client) pace(ctx context.Context, path string) error {
+	c.mu.Lock()
+	limiter, ok := c.limits[path]
+	if !ok {
+		limiter = rate.NewLimiter(perSecond, 1)
+		c.limits[path] = limiter
+	}
+	pause := time.Until(c.resume[path])
+	c.mu.Unlock()
+	if pause > 0 {
+		timer := time.NewTimer(pause)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return limiter.Wait(ctx)
+}
+
+// heed notes what the answer says of the rate limit.
+func (c *Client) heed(path string, resp *http.Response) {
+	if resp.Header.Get("RateLimit-Remaining") != "0" {
+		return
+	}
+	reset, err := strconv.Atoi(strings.TrimSpace(resp.Header.Get("RateLimit-Reset")))
+	if err != nil || reset < 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.resume[path] = time.Now().Add(min(time.Duration(reset)*time.Second, maxWait))
+}
+
+// An idleBody ends a request whose body brings nothing for a while.
+type idleBody struct {
+	io.ReadCloser
+	abort   context.CancelCauseFunc
+	release context.CancelFunc
+	bytes   int64
+}
+
+var errIdle = fmt.Errorf("no byte for %v", bodyIdle)
+
+func (b *idleBody) Read(p []byte) (int, error) {
+	idle := time.AfterFunc(bodyIdle, func() { b.abort(errIdle) })
+	n, err := b.ReadCloser.Read(p)
+	if !idle.Stop() && err != nil && !errors.Is(err, io.EOF) {
+		err = errIdle
+	}
+	b.bytes += int64(n)
+	return n, err
+}
+
+func (b *idleBody) Close() error {
+	err := b.ReadCloser.Close()
+	b.release()
+	return err
+}
