@@ -3,6 +3,7 @@ package ingest
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sync/semaphore"
 )
@@ -22,6 +23,7 @@ const growth = 4
 type Budget struct {
 	tokens *semaphore.Weighted
 	size   int64
+	taken  atomic.Int64
 }
 
 // NewBudget returns a budget of that many bytes.
@@ -33,10 +35,20 @@ func NewBudget(bytes int64) *Budget {
 // whole budget takes all of it, and goes alone.
 func (b *Budget) take(ctx context.Context, bytes int) (int64, error) {
 	cost := min(int64(bytes)*growth, b.size)
-	return cost, b.tokens.Acquire(ctx, cost)
+	if err := b.tokens.Acquire(ctx, cost); err != nil {
+		return 0, err
+	}
+	b.taken.Add(cost)
+	return cost, nil
 }
 
-func (b *Budget) release(cost int64) { b.tokens.Release(cost) }
+func (b *Budget) release(cost int64) {
+	b.taken.Add(-cost)
+	b.tokens.Release(cost)
+}
+
+// InFlight returns how much of the budget is taken, in bytes.
+func (b *Budget) InFlight() int64 { return b.taken.Load() }
 
 // A cutter collects the events of a page into parts and sends them on.
 type cutter struct {

@@ -116,8 +116,11 @@ type event struct {
 	counts Counts            // of fetch
 }
 
-// ErrFull is what a broker returns that has no room for new messages.
-var ErrFull = errors.New("the broker is full")
+// isFull reports whether err says that the broker has no room.
+func isFull(err error) bool {
+	var full interface{ Full() bool }
+	return errors.As(err, &full) && full.Full()
+}
 
 // begin is the first action of a lane.
 func begin() action { return action{do: doLoad} }
@@ -388,7 +391,7 @@ func unstored(s state, after goal, err error) (state, action) {
 	s.after = after
 	a := action{do: doWait, backoff: true, word: BrokerDown, why: err.Error(), hint: "Nothing is asked of Netskope until it answers again, and nothing is lost."}
 	switch {
-	case errors.Is(err, ErrFull):
+	case isFull(err):
 		a.word, a.hint = BrokerFull, "Raise NATS_MAX_BYTES, shorten NATS_MAX_AGE or let consumers catch up. Nothing is asked of Netskope meanwhile, and nothing is lost."
 	case errors.Is(err, checkpoint.ErrConflict):
 		a.word, a.wait, a.hint = InConflict, slow/5, "Another skopeflow reads this lane from the same NATS. Run one, or give them different instances."

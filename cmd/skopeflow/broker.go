@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sys/unix"
+
+	"github.com/skopeflow/skopeflow/internal/natsrun"
+	"github.com/skopeflow/skopeflow/publish"
+)
+
+// A broker is a connection to NATS, and the server behind it where that runs
+// inside.
+type broker struct {
+	conn   *nats.Conn
+	server *natsrun.Server
+	url    string
+}
+
+// openBroker connects to NATS_URL, or starts a server inside.
+func openBroker(cfg *Config, log *slog.Logger) (*broker, error) {
+	if cfg.NATS.URL != "" {
+		nc, err := remote(cfg).Connect("run")
+		if err != nil {
+			return nil, err
+		}
+		return &broker{conn: nc, url: nc.ConnectedUrlRedacted()}, nil
+	}
+	server, err := natsrun.Start(natsrun.Config{Dir: cfg.DataDir, Listen: cfg.NATS.Listen, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	nc, err := server.Connect("run")
+	if err != nil {
+		server.Shutdown()
+		return nil, err
+	}
+	return &broker{conn: nc, server: server}, nil
+}
+
+func remote(cfg *Config) natsrun.Remote {
+	return natsrun.Remote{URL: cfg.NATS.URL.Reveal(), CredsFile: cfg.NATS.CredsFile, CAFile: cfg.NATS.CAFile}
+}
+
+func (b *broker) hint(subjects string) string {
+	if b.server != nil {
+		return b.server.Hint(subjects)
+	}
+	return fmt.Sprintf("nats sub '%s' --server %s", subjects, b.url)
+}
+
+// close ends the connection, and then the server. Every batch has been
+// acknowledged by now, so there is nothing to drain.
+func (b *broker) close() {
+	b.conn.Close()
+	if b.server != nil {
+		b.server.Shutdown()
+	}
+}
+
+// attach connects a command to the broker that a running skopeflow uses.
+func attach(ctx context.Context, cfg *Config, command string) (*nats.Conn, error) {
+	if cfg.NATS.URL != "" {
+		return remote(cfg).Connect(command)
+	}
+	return natsrun.Attach(ctx, cfg.DataDir, command)
+}
+
+// natsConfig says how the stream is made. Where the server runs inside, it may
+// take half of the disk that is free when it is made.
+func natsConfig(cfg *Config) publish.NATSConfig {
+	c := publish.NATSConfig{
+		Stream: cfg.NATS.Stream, Prefix: cfg.NATS.SubjectPrefix, Replicas: cfg.NATS.Replicas,
+		MaxBytes: int64(cfg.NATS.MaxBytes), MaxAge: cfg.NATS.MaxAge.Duration,
+	}
+	if c.MaxBytes == 0 && cfg.NATS.URL == "" {
+		c.MaxBytes = freeDisk(cfg.DataDir) / 2
+	}
+	return c
+}
+
+// freeDisk returns the bytes that this user may still write at dir, or 0 if
+// that cannot be told.
+func freeDisk(dir string) int64 {
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil {
+		return 0
+	}
+	return int64(fs.Bavail) * fs.Bsize //nolint:gosec // a disk holds less than 8 EiB
+}
+
+// stateBucket holds what belongs to the installation as a whole.
+const stateBucket = "skopeflow_state"
+
+// installationID returns the id of this deployment. It is made once and is part
+// of each index's name, so that two deployments that read one tenant never take
+// pages from each other.
+func installationID(ctx context.Context, js jetstream.JetStream, replicas int) (string, error) {
+	kv, err := js.KeyValue(ctx, stateBucket)
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		kv, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{Bucket: stateBucket, Description: "Skopeflow: the installation", Replicas: replicas})
+	}
+	if err != nil {
+		return "", fmt.Errorf("open KV bucket %s: %w", stateBucket, err)
+	}
+	_, err = kv.Create(ctx, "installation", []byte(rand.Text()[:8]))
+	if err != nil && !errors.Is(err, jetstream.ErrKeyExists) {
+		return "", fmt.Errorf("make the installation's id: %w", err)
+	}
+	entry, err := kv.Get(ctx, "installation")
+	if err != nil {
+		return "", fmt.Errorf("read the installation's id: %w", err)
+	}
+	return string(entry.Value()), nil
+}
+
+// owner names this process among others that share the broker.
+func owner() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}

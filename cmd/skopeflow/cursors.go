@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/skopeflow/skopeflow/checkpoint"
+)
+
+func runCursors(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("cursors", flag.ContinueOnError)
+	kind := outputFlag(fs, stdout)
+	if len(args) == 0 {
+		return &usageError{"skopeflow cursors: say list, or show LANE"}
+	}
+	rest, err := parseFlags(fs, args[1:], 1, stderr)
+	if err != nil {
+		return err
+	}
+	if err := checkOutput(*kind); err != nil {
+		return err
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	switch {
+	case args[0] == "list" && len(rest) == 0, args[0] == "show" && len(rest) == 1:
+	default:
+		return &usageError{"skopeflow cursors: say list, or show LANE"}
+	}
+	nc, err := attach(ctx, cfg, "cursors")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	kv, err := checkpoint.OpenKV(ctx, js, cfg.NATS.Replicas)
+	if err != nil {
+		return err
+	}
+	if args[0] == "show" {
+		return showCursor(ctx, kv, rest[0], stdout)
+	}
+	return listCursors(ctx, kv, *kind, stdout)
+}
+
+func listCursors(ctx context.Context, kv *checkpoint.KV, kind string, stdout io.Writer) error {
+	all, err := kv.List(ctx)
+	if err != nil {
+		return err
+	}
+	slices.SortFunc(all, func(a, b checkpoint.Revision) int { return strings.Compare(a.Lane, b.Lane) })
+	now := time.Now()
+	return printRows(stdout, kind, "LANE\tMODE\tPAGE\tHIGH-WATER MARK\tSAVED\tEPOCH\tOWNER", all, func(r checkpoint.Revision) []string {
+		hwm := r.Cursor.HWM
+		if hwm.IsZero() {
+			hwm = r.Cursor.Through
+		}
+		return []string{
+			r.Lane, r.Cursor.Mode, strconv.FormatUint(r.Cursor.Page, 10), hwm.Format(time.RFC3339),
+			ago(r.Created, now), strconv.FormatUint(r.Cursor.Epoch, 10), r.Cursor.Owner,
+		}
+	})
+}
+
+// showCursor prints the whole cursor of one lane.
+func showCursor(ctx context.Context, kv *checkpoint.KV, lane string, stdout io.Writer) error {
+	c, revision, err := kv.Load(ctx, lane)
+	if err != nil {
+		return err
+	}
+	if revision == 0 {
+		return fmt.Errorf("cursor of %q: %w; skopeflow cursors list has the names", lane, errNotFound)
+	}
+	enc := json.NewEncoder(stdout)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(struct {
+		Lane     string `json:"lane"`
+		Revision uint64 `json:"revision"`
+		checkpoint.Cursor
+	}{lane, revision, c}); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/skopeflow/skopeflow/schema"
+)
+
+func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	fs := flag.NewFlagSet("tail", flag.ContinueOnError)
+	kind := outputFlag(fs, stdout)
+	all := fs.Bool("all", false, "begin with the oldest artifact, not with the next")
+	count := fs.Int("n", 0, "stop after so many artifacts; 0: go on")
+	filter := fs.String("subject", "", "only these, as 'artifacts.*.netskope.alert.>'; empty: all")
+	if _, err := parseFlags(fs, args, 0, stderr); err != nil {
+		return err
+	}
+	if err := checkOutput(*kind); err != nil {
+		return err
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	nc, err := attach(ctx, cfg, "tail")
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return fmt.Errorf("open JetStream: %w", err)
+	}
+	if *filter == "" {
+		*filter = cfg.NATS.SubjectPrefix + ".>"
+	}
+	consumer := jetstream.OrderedConsumerConfig{FilterSubjects: []string{*filter}, DeliverPolicy: jetstream.DeliverNewPolicy}
+	if *all {
+		consumer.DeliverPolicy = jetstream.DeliverAllPolicy
+	}
+	err = follow(ctx, js, cfg.NATS.Stream, consumer, func(data []byte) error {
+		if err := printArtifact(stdout, *kind, data); err != nil {
+			return err
+		}
+		if *count--; *count == 0 {
+			return io.EOF
+		}
+		return nil
+	})
+	if errors.Is(err, io.EOF) || ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// follow calls f with each message until f returns an error or ctx is done.
+func follow(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.OrderedConsumerConfig, f func([]byte) error) error {
+	consumer, err := js.OrderedConsumer(ctx, stream, c)
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", stream, err)
+	}
+	messages, err := consumer.Messages()
+	if err != nil {
+		return fmt.Errorf("follow stream %s: %w", stream, err)
+	}
+	defer messages.Stop()
+	defer context.AfterFunc(ctx, messages.Stop)()
+	for {
+		msg, err := messages.Next()
+		if err != nil {
+			return fmt.Errorf("follow stream %s: %w", stream, err)
+		}
+		if err := f(msg.Data()); err != nil {
+			return err
+		}
+	}
+}
+
+// printArtifact prints an artifact as it is, or what a person wants to see of it
+// in a line.
+func printArtifact(w io.Writer, kind string, data []byte) error {
+	if kind == "json" {
+		_, err := w.Write(append(data, '\n'))
+		return err
+	}
+	_, err := fmt.Fprintln(w, artifactLine(data))
+	return err
+}
+
+func artifactLine(data []byte) string {
+	var a schema.Artifact
+	if err := json.Unmarshal(data, &a); err != nil {
+		return fmt.Sprintf("unreadable artifact: %v", err)
+	}
+	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %.140q", a.Time.Time().Format("15:04:05"), a.Severity, a.Dataset, a.Action, a.Message)
+}
