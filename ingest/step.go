@@ -59,7 +59,8 @@ type state struct {
 	after  goal          // what follows a wait
 
 	// What the lane stored is remembered in two generations; see memory. The
-	// younger began at mark, and for windows at since.
+	// younger began at mark, when the lane stood at since: at that high-water
+	// mark, or at the end of that window.
 	mark  string
 	since time.Time
 }
@@ -208,8 +209,16 @@ func (p *plan) scanned(s state, e event) (state, action) {
 		return unstored(s, goScan, e.err)
 	}
 	s.cursor.Mark = e.mark
-	s.mark, s.since = e.mark, s.cursor.Through
+	s.mark, s.since = e.mark, p.stands(s.way, s.cursor)
 	return p.ask(s, p.again(s, e.now))
+}
+
+// stands returns where a cursor stands in the vendor's time.
+func (p *plan) stands(w Way, c checkpoint.Cursor) time.Time {
+	if w.Windows {
+		return c.Through
+	}
+	return c.HWM
 }
 
 // again returns the request that brings back whatever may have been lost: the
@@ -276,7 +285,9 @@ func (p *plan) fetched(s state, e event) (state, action) {
 		s.skew = e.answer.Server.Sub(e.now)
 	}
 	if s.req.Op == OpResend && e.counts.Received == 0 && s.cursor.Events > 0 {
-		// The vendor has forgotten what it gave us, and with it where we stand.
+		// The vendor has forgotten what it gave us, and with it where we stand;
+		// or it gave us nothing, in an answer that was lost. Either way it is
+		// asked from a little before our mark, and what is remembered left out.
 		return p.ask(s, p.from(s))
 	}
 	s.fails = 0
@@ -289,7 +300,7 @@ func (p *plan) fetched(s state, e event) (state, action) {
 	switch s.req.Op {
 	case OpStart, OpNext:
 		c.Page++
-		rotate = true
+		rotate = c.HWM.IsZero() || c.HWM.Sub(s.since) >= overlap
 	case OpResend: // page n again, or page n+1 if its reply was lost
 		if e.counts.Stored > 0 {
 			c.Page++
@@ -331,7 +342,7 @@ func (p *plan) saved(s state, done action, e event) (state, action) {
 	}
 	s.cursor = e.cursor
 	if done.rotate {
-		s.mark, s.since = e.cursor.Mark, e.cursor.Through
+		s.mark, s.since = e.cursor.Mark, p.stands(s.way, e.cursor)
 	}
 	return p.advance(s, e.now)
 }

@@ -62,9 +62,9 @@ func runExplain(_ context.Context, args []string, stdout, stderr io.Writer) erro
 
 func printExplained(w io.Writer, rows []normalize.Row, a *schema.Artifact) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NETSKOPE\tVALUE\tRULE\tARTIFACT\tNOTE")
+	fmt.Fprintln(table, "NETSKOPE\tVALUE\tRULE\tARTIFACT\tWARNING")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%.60s\t%s\t%s\t%s\n", r.Key, r.Value, r.Rule, r.Field, r.Note)
+		fmt.Fprintf(table, "%s\t%.60s\t%s\t%s\t%s\n", r.Key, r.Value, r.Rule, r.Field, r.Warning)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)

@@ -1,0 +1,15 @@
+package normalize
+
+import "github.com/skopeflow/skopeflow/schema"
+
+// connection events have the fields of page events, one connection each.
+var connection = dataset{
+	kind:   schema.KindEvent,
+	native: byIDAndTime,
+	table: common.with(table{
+		"subtype":  subtype("type"),
+		"severity": severity("connection"),
+	}),
+	derive: commonDerive,
+	class:  always(schema.ClassHTTP),
+}

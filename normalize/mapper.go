@@ -1,0 +1,324 @@
+package normalize
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+	"unsafe"
+
+	"github.com/skopeflow/skopeflow/internal/jsonscan"
+	"github.com/skopeflow/skopeflow/schema"
+)
+
+// An Envelope is what surrounds an event: what configuration and the page say of it.
+type Envelope struct {
+	Tenant       string // our name of the instance, a slug
+	SourceTenant string // the tenant's host, acme.goskope.com
+	Connector    string // the instance's name
+	Dataset      string // canonical; see Dataset
+	Subtype      string // where the stream fixes it (alerts/dlp → dlp) and the event does not say
+	SourceAPI    string // v1, v2_data, v2_dataexport, v2_datasearch, transaction
+	Collected    time.Time
+	Late         time.Duration // how late an event may be and still be believed; 0 means 30 days
+	KeepRaw      bool
+}
+
+// A Mapper turns raw events into artifacts. It is reused from event to event and serves one goroutine.
+type Mapper struct {
+	plans map[string]*plan
+
+	env     *Envelope
+	plan    *plan
+	text    string // the event; every string of the artifact that needs no unescaping is a part of it
+	members []member
+	slots   []int   // slot → index of the member in members, plus one
+	object  *object // the object whose members are being read; nil at the top
+	names   []byte  // the keys that no table knows, one after the other
+	unknown []int   // their members
+	seen    map[string]int
+	out     []byte   // what is being written
+	strings []string // a slab that lists are cut from
+	folded  map[string]string
+	trace   *trace // set while an event is explained
+}
+
+// A member is one key of the event with its value.
+type member struct {
+	slot    int // -1 for a key that no table knows
+	object  *object
+	name    span // the key, where slot is -1
+	kind    jsonscan.Kind
+	missing bool // it holds nothing: null, "", [], {}, or a placeholder such as N/A
+	used    bool // a field has it, or it says what a field says
+	dead    bool // the key came again
+	escaped bool
+	raw     []byte // as it stands in the event
+	text    string // the text of a string, unescaped; as it stands for other kinds
+}
+
+type span struct{ start, end int }
+
+// NewMapper returns a Mapper. It prepares the table of a dataset when the first event of the dataset comes.
+func NewMapper() *Mapper {
+	return &Mapper{plans: make(map[string]*plan), folded: make(map[string]string), seen: make(map[string]int)}
+}
+
+// Map fills a from raw, which must be one JSON object; a is reset first and does not refer to raw afterwards.
+// The error says why raw is no event. A value that does not fit its field is a warning in the artifact, and stays in Unmapped.
+func (m *Mapper) Map(env *Envelope, raw []byte, a *schema.Artifact) error {
+	*a = schema.Artifact{}
+	p, err := m.planOf(env.Dataset)
+	if err != nil {
+		return err
+	}
+	m.begin(env, p)
+	if err := m.read(raw); err != nil {
+		return err
+	}
+	m.envelope(a, raw)
+	for i := range p.steps {
+		p.steps[i].apply(m, a, &p.steps[i])
+	}
+	for _, derive := range p.derive {
+		derive(m, a)
+	}
+	m.finish(a)
+	return nil
+}
+
+func (m *Mapper) planOf(name string) (*plan, error) {
+	if p := m.plans[name]; p != nil {
+		return p, nil
+	}
+	d, ok := datasetOf(name)
+	if !ok {
+		return nil, fmt.Errorf("map event: unknown dataset %q", name)
+	}
+	p := compile(d)
+	m.plans[name] = p
+	return p, nil
+}
+
+func (m *Mapper) begin(env *Envelope, p *plan) {
+	m.env, m.plan, m.object = env, p, nil
+	clear(m.members)
+	clear(m.seen)
+	m.members, m.names, m.unknown = m.members[:0], m.names[:0], m.unknown[:0]
+	if cap(m.slots) < len(p.keys) {
+		m.slots = make([]int, len(p.keys))
+	}
+	m.slots = m.slots[:len(p.keys)]
+	clear(m.slots)
+}
+
+var errNoObject = errors.New("map event: not a JSON object")
+
+// read takes the event apart. It works on a copy, because raw belongs to a buffer that will be used again.
+func (m *Mapper) read(raw []byte) error {
+	m.text = string(raw)
+	data := bytesOf(m.text)
+	if err := jsonscan.Members(data, m.add); err != nil {
+		if v, bad := jsonscan.Check(data); bad == nil && v.Kind != jsonscan.Object {
+			return errNoObject
+		}
+		return fmt.Errorf("map event: %w", err)
+	}
+	return nil
+}
+
+// bytesOf and stringOf look at the same bytes without a copy. They are applied to m.text and parts of it only, which nothing writes to.
+func bytesOf(s string) []byte  { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// add notes one member. Where a key comes twice, the last one counts, as with most readers of JSON.
+func (m *Mapper) add(name []byte, v jsonscan.Value) error {
+	slots := m.plan.slots
+	if m.object != nil {
+		slots = m.object.slots
+	} else if len(m.plan.objects) > 0 {
+		if o := m.plan.objects[string(name)]; o != nil {
+			m.forget(o, name)
+			if v.Kind == jsonscan.Object {
+				return m.enter(o, v)
+			}
+		}
+	}
+	mem := member{slot: -1, object: m.object, kind: v.Kind, escaped: v.Escaped, raw: v.Raw}
+	slot, known := slots[string(name)]
+	if known {
+		mem.slot = slot
+		if old := m.slots[slot]; old != 0 {
+			m.members[old-1].dead = true
+		}
+		m.slots[slot] = len(m.members) + 1
+	} else {
+		m.forgetUnknown(name)
+		mem.name = span{len(m.names), len(m.names) + len(name)}
+		m.names = append(m.names, name...)
+		m.unknown = append(m.unknown, len(m.members))
+	}
+	mem.text = textOf(v)
+	mem.missing = missing(v, mem.text) && !(known && m.plan.keys[slot].literal && mem.text == "NA")
+	m.members = append(m.members, mem)
+	return nil
+}
+
+// enter notes the members of an object that has keys of its own in the tables.
+func (m *Mapper) enter(o *object, v jsonscan.Value) error {
+	m.object = o
+	err := jsonscan.Members(v.Raw, m.add)
+	m.object = nil
+	return err
+}
+
+// forget takes back what an earlier object, or another value, of this key left.
+func (m *Mapper) forget(o *object, name []byte) {
+	for i := range m.members {
+		mem := &m.members[i]
+		if mem.object == o {
+			mem.dead = true
+			if mem.slot >= 0 {
+				m.slots[mem.slot] = 0
+			}
+		} else if mem.slot < 0 && mem.object == nil && string(m.unknownName(mem)) == string(name) {
+			mem.dead = true
+		}
+	}
+}
+
+// forgetUnknown takes back an earlier value of a key that no table knows, and makes the next member its holder. A few keys
+// are compared one by one; where an event has very many, a map keeps the work proportional to their number.
+func (m *Mapper) forgetUnknown(name []byte) {
+	const few = 64
+	if len(m.unknown) < few {
+		for _, i := range m.unknown {
+			if mem := &m.members[i]; mem.object == m.object && string(m.unknownName(mem)) == string(name) {
+				mem.dead = true
+			}
+		}
+		return
+	}
+	if len(m.seen) == 0 {
+		for _, i := range m.unknown {
+			m.seen[m.keyOf(&m.members[i])] = i
+		}
+	}
+	full := string(name)
+	if m.object != nil {
+		full = m.object.name + "." + full
+	}
+	if i, ok := m.seen[full]; ok {
+		m.members[i].dead = true
+	}
+	m.seen[full] = len(m.members)
+}
+
+func (m *Mapper) unknownName(mem *member) []byte {
+	return m.names[mem.name.start:mem.name.end]
+}
+
+func textOf(v jsonscan.Value) string {
+	switch {
+	case v.Kind != jsonscan.String:
+		return stringOf(v.Raw)
+	case v.Escaped:
+		return strings.Trim(string(jsonscan.AppendText(nil, v)), "\x00")
+	}
+	return stringOf(v.Raw[1 : len(v.Raw)-1])
+}
+
+// at returns the member in a slot; nil if there is none, or none with a value.
+func (m *Mapper) at(slot int) *member {
+	if i := m.slots[slot]; i != 0 && !m.members[i-1].missing {
+		return &m.members[i-1]
+	}
+	return nil
+}
+
+// get returns the member of a key that some line names; nil if there is none, or none with a value.
+func (m *Mapper) get(name string) *member {
+	if slot, ok := m.plan.lookup(name); ok {
+		return m.at(slot)
+	}
+	return nil
+}
+
+func (m *Mapper) keyOf(v *member) string {
+	if v.slot >= 0 {
+		return m.plan.keys[v.slot].name
+	}
+	name := string(m.unknownName(v))
+	if v.object != nil {
+		return v.object.name + "." + name
+	}
+	return name
+}
+
+// use notes that a field has the value.
+func (m *Mapper) use(v *member, field, rule string) {
+	v.used = true
+	if m.trace != nil {
+		m.trace.used(m.index(v), field, rule)
+	}
+}
+
+func (m *Mapper) index(v *member) int {
+	for i := range m.members {
+		if &m.members[i] == v {
+			return i
+		}
+	}
+	return -1
+}
+
+// warn notes that a value did not fit its field.
+func (m *Mapper) warn(a *schema.Artifact, v *member, field, problem string) {
+	warning := field + ": " + problem + " '" + shortened(v.text) + "'"
+	a.Warnings = append(a.Warnings, warning)
+	if m.trace != nil {
+		m.trace.warned(m.index(v), warning)
+	}
+}
+
+// shortened cuts a value for a warning.
+func shortened(s string) string {
+	const limit = 64
+	if len(s) <= limit {
+		return s
+	}
+	cut := limit
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + "…"
+}
+
+func (m *Mapper) envelope(a *schema.Artifact, raw []byte) {
+	a.SchemaVersion, a.MappingVersion = schema.Version, MappingVersion
+	a.Source, a.Vendor, a.Product = "netskope", "Netskope", "Netskope One"
+	a.Dataset, a.SourceAPI = m.env.Dataset, m.env.SourceAPI
+	a.Tenant, a.SourceTenant, a.Connector = m.env.Tenant, m.env.SourceTenant, m.env.Connector
+	a.CollectedTime = schema.TimeOf(m.env.Collected)
+	a.Kind = m.plan.kind
+	a.RawSize, a.RawSHA256 = int64(len(raw)), sha256.Sum256(raw)
+	if m.env.KeepRaw {
+		a.Raw, a.RawFormat = m.text, "json"
+	}
+}
+
+// list returns n strings to be filled, cut from a slab, so that many lists cost one allocation.
+func (m *Mapper) list(n int) []string {
+	const slab = 256
+	if n > slab/4 {
+		return make([]string, n)
+	}
+	if len(m.strings) < n {
+		m.strings = make([]string, slab)
+	}
+	list := m.strings[:n:n]
+	m.strings = m.strings[n:]
+	return list
+}
