@@ -6,9 +6,9 @@ VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unkn
 LDFLAGS := -s -w -X main.linked=$(VERSION)
 IMAGE   ?= skopeflow:$(VERSION)
 
+ARGS     ?=
 FUZZTIME ?= 20s
 BENCH    ?= .
-SOAK     ?= 1h
 
 LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skopeflow/golangci-lint-$(LINT_VERSION)
@@ -34,8 +34,9 @@ $(LINT):
 build: ## build bin/skopeflow
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/skopeflow ./cmd/skopeflow
 
-demo: ## simulator, collector and UI in one process, without credentials
-	go run -ldflags '$(LDFLAGS)' ./cmd/skopeflow demo
+demo: ## simulator, collector and status page in one process, without credentials
+	@echo 'building skopeflow (a minute or two the first time) ...'
+	go run -ldflags '$(LDFLAGS)' ./cmd/skopeflow demo $(ARGS)
 
 bench: ## run the benchmarks (BENCH=regexp), one package after another
 	go test -p 1 -run '^$$' -bench '$(BENCH)' -benchmem ./...
@@ -50,11 +51,11 @@ fuzz: ## fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$package" </dev/null
 	done <<<"$$targets"
 
-chaos: ## kill the process at every point, the long way
-	SKOPEFLOW_CHAOS=long go test -count=1 -timeout 60m -v -run '^TestKill' ./...
+chaos: ## kill the process at random moments, the long way
+	SKOPEFLOW_CHAOS=long go test -count=1 -timeout 60m -v -run '^TestKill' ./cmd/skopeflow
 
-soak: ## collect for SOAK and watch memory, goroutines and open files
-	SKOPEFLOW_SOAK=$(SOAK) go test -count=1 -timeout 0 -v -run '^TestSoak' ./...
+soak: ## collect 2,000,000 events over 8 lanes and print the peak of memory
+	SKOPEFLOW_SOAK=1 go test -count=1 -timeout 0 -v -run '^TestSoak' ./cmd/skopeflow
 
 update: ## generate code, and write the golden files again
 	go generate ./...

@@ -146,15 +146,16 @@ func identifying(key string) bool {
 // digest is the SHA-256 of the event's members that include picks, in canonical JSON, without those that hold nothing.
 func (m *Mapper) digest(include func(key string) bool) []byte {
 	var members []canonicalMember
-	// Map has already read this object.
+	// Map has already read this object. A key is looked at before it is copied, and not kept.
 	_ = jsonscan.Members(bytesOf(m.text), func(key []byte, v jsonscan.Value) error {
-		text := textOf(v)
-		name := string(key)
-		members = slices.DeleteFunc(members, func(c canonicalMember) bool { return c.key == name })
-		if include(name) && !missing(v, text) && !filledIn(v.Kind, text) {
-			members = append(members, canonicalMember{name, v})
+		if include(stringOf(key)) {
+			members = append(members, canonicalMember{string(key), v})
 		}
 		return nil
+	})
+	members = slices.DeleteFunc(sorted(members), func(c canonicalMember) bool {
+		text := textOf(c.value)
+		return missing(c.value, text) || filledIn(c.value.Kind, text)
 	})
 	m.out = appendCanonicalMembers(m.out[:0], members)
 	sum := sha256.Sum256(m.out)
@@ -166,6 +167,18 @@ type canonicalMember struct {
 	value jsonscan.Value
 }
 
+// sorted sorts members by key, the last one of a key only.
+func sorted(members []canonicalMember) []canonicalMember {
+	slices.SortStableFunc(members, func(a, b canonicalMember) int { return strings.Compare(a.key, b.key) })
+	last := members[:0]
+	for i, c := range members {
+		if i+1 == len(members) || members[i+1].key != c.key {
+			last = append(last, c)
+		}
+	}
+	return last
+}
+
 // appendCanonical appends a value as canonical JSON: keys sorted, no white space, numbers as they are written.
 func appendCanonical(dst []byte, v jsonscan.Value) []byte {
 	switch v.Kind {
@@ -175,7 +188,7 @@ func appendCanonical(dst []byte, v jsonscan.Value) []byte {
 			members = append(members, canonicalMember{string(key), v})
 			return nil
 		})
-		return appendCanonicalMembers(dst, members)
+		return appendCanonicalMembers(dst, sorted(members))
 	case jsonscan.Array:
 		dst = append(dst, '[')
 		start := len(dst)
@@ -196,14 +209,9 @@ func appendCanonical(dst []byte, v jsonscan.Value) []byte {
 }
 
 func appendCanonicalMembers(dst []byte, members []canonicalMember) []byte {
-	slices.SortStableFunc(members, func(a, b canonicalMember) int { return strings.Compare(a.key, b.key) })
 	dst = append(dst, '{')
-	start := len(dst)
 	for i, c := range members {
-		if i+1 < len(members) && members[i+1].key == c.key {
-			continue
-		}
-		if len(dst) > start {
+		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(jsonscan.AppendString(dst, c.key), ':')

@@ -104,7 +104,6 @@ func (m *Mapper) planOf(name string) (*plan, error) {
 
 func (m *Mapper) begin(env *Envelope, p *plan) {
 	m.env, m.plan, m.object = env, p, nil
-	clear(m.members)
 	clear(m.seen)
 	m.members, m.names, m.unknown = m.members[:0], m.names[:0], m.unknown[:0]
 	if cap(m.slots) < len(p.keys) {
@@ -307,18 +306,4 @@ func (m *Mapper) envelope(a *schema.Artifact, raw []byte) {
 	if m.env.KeepRaw {
 		a.Raw, a.RawFormat = m.text, "json"
 	}
-}
-
-// list returns n strings to be filled, cut from a slab, so that many lists cost one allocation.
-func (m *Mapper) list(n int) []string {
-	const slab = 256
-	if n > slab/4 {
-		return make([]string, n)
-	}
-	if len(m.strings) < n {
-		m.strings = make([]string, slab)
-	}
-	list := m.strings[:n:n]
-	m.strings = m.strings[n:]
-	return list
 }

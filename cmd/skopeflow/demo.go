@@ -36,7 +36,7 @@ var demoStreams = []string{"alerts/dlp", "alerts/malware", "alerts/policy", "eve
 func runDemo(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("demo", flag.ContinueOnError)
 	length := fs.Duration("for", 0, "stop after so long; 0: go on until interrupted")
-	lines := fs.Int("lines", 20, "artifacts to show; then only the progress line")
+	lines := fs.Int("lines", 20, "artifacts to show, a quarter of each dataset; then only the progress line")
 	if _, err := parseFlags(fs, args, 0, stderr); err != nil {
 		return err
 	}
@@ -116,16 +116,23 @@ func showDemo(ctx context.Context, p *program, cfg *Config, lines int, w io.Writ
 	var mu sync.Mutex // of w
 	var following sync.WaitGroup
 	following.Go(func() {
-		shown := 0
-		_ = follow(ctx, p.js, cfg.NATS.Stream, jetstream.OrderedConsumerConfig{FilterSubjects: []string{cfg.NATS.SubjectPrefix + ".>"}}, func(data []byte) error {
-			if shown++; shown > lines {
-				return io.EOF
-			}
-			mu.Lock()
-			defer mu.Unlock()
-			fmt.Fprintln(w, artifactLine(data))
-			return nil
-		}) // ends with the program
+		var each sync.WaitGroup
+		for _, dataset := range []string{"alert", "page", "application", "audit"} {
+			c := jetstream.OrderedConsumerConfig{FilterSubjects: []string{cfg.NATS.SubjectPrefix + ".*.netskope." + dataset + ".>"}}
+			each.Go(func() {
+				shown := 0
+				_ = follow(ctx, p.js, cfg.NATS.Stream, c, func(data []byte) error { // ends with the program
+					if shown++; shown > lines/4 {
+						return io.EOF
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					fmt.Fprintln(w, artifactLine(data))
+					return nil
+				})
+			})
+		}
+		each.Wait()
 	})
 	defer following.Wait()
 	tick := time.NewTicker(2 * time.Second)

@@ -7,6 +7,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -99,5 +101,14 @@ func artifactLine(data []byte) string {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return fmt.Sprintf("unreadable artifact: %v", err)
 	}
-	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %.140q", a.Time.Time().Format("15:04:05"), a.Severity, a.Dataset, a.Action, a.Message)
+	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", a.Time.Time().Format("15:04:05"), a.Severity, a.Dataset, a.Action, printable(a.Message))
+}
+
+// lineWidth bounds the text of an event on a terminal line, in bytes.
+const lineWidth = 140
+
+// printable returns text from an event without what could steer a terminal.
+func printable(s string) string {
+	quoted := strconv.Quote(s[:min(len(s), lineWidth)])
+	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }

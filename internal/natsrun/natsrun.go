@@ -23,6 +23,7 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"golang.org/x/crypto/bcrypt"
 )
 
 // None is the listen address of a server without a port.
@@ -84,6 +85,11 @@ func (s *Server) start(c Config) error {
 	if err != nil {
 		return err
 	}
+	// The password is random and long, so a quick hash of it is strong enough.
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		return fmt.Errorf("hash the NATS password: %w", err)
+	}
 	opts := &server.Options{
 		ServerName:   "skopeflow",
 		DontListen:   true,
@@ -94,7 +100,7 @@ func (s *Server) start(c Config) error {
 		SyncAlways:   true,
 		MaxPayload:   maxPayload,
 		MaxPending:   64 << 20,
-		Users:        []*server.User{{Username: user, Password: password}},
+		Users:        []*server.User{{Username: user, Password: string(hash)}},
 		PingInterval: 20 * time.Second,
 	}
 	s.access = access{User: user, Password: password}

@@ -25,15 +25,15 @@ func (t *Tenant) Control() http.Handler {
 	mux.HandleFunc("GET /ledger", t.controlLedger)
 	mux.HandleFunc("GET /stats", t.controlStats)
 	mux.HandleFunc("POST /feed", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, t.controlFeed(r.URL.Query()))
+		acknowledge(w, t.controlFeed(r.URL.Query()))
 	})
 	mux.HandleFunc("POST /fault", func(w http.ResponseWriter, r *http.Request) {
-		answer(w, t.controlFault(r.URL.Query()))
+		acknowledge(w, t.controlFault(r.URL.Query()))
 	})
 	return mux
 }
 
-func answer(w http.ResponseWriter, err error) {
+func acknowledge(w http.ResponseWriter, err error) {
 	if err != nil {
 		refuse(w, http.StatusBadRequest, err.Error())
 		return

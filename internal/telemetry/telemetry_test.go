@@ -110,10 +110,13 @@ type broker struct {
 	batch *publish.Batch
 }
 
-func (b *broker) Publish(_ context.Context, batch *publish.Batch) error { b.batch = batch; return b.err }
-func (b *broker) Mark(context.Context) (string, error)                  { return "7", nil }
-func (b *broker) MaxBytes() int                                         { return 1 << 20 }
-func (b *broker) Keep(context.Context, string, []byte) (string, error)  { return "kept", nil }
+func (b *broker) Publish(_ context.Context, batch *publish.Batch) error {
+	b.batch = batch
+	return b.err
+}
+func (b *broker) Mark(context.Context) (string, error)                 { return "7", nil }
+func (b *broker) MaxBytes() int                                        { return 1 << 20 }
+func (b *broker) Keep(context.Context, string, []byte) (string, error) { return "kept", nil }
 func (b *broker) Scan(context.Context, string, string, func(schema.ID)) (string, error) {
 	return "7", nil
 }
