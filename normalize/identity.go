@@ -97,8 +97,7 @@ func sameAs(keys ...string) line {
 
 // identify sets id, entity_id and revision.
 func (m *Mapper) identify(a *schema.Artifact) {
-	var space [256]byte
-	name := schema.AppendEntityName(space[:0], a.SourceTenant, a.Dataset)
+	name := schema.AppendEntityName(m.name[:0], a.SourceTenant, a.Dataset)
 	start := len(name)
 	if m.plan.native != nil {
 		name = m.plan.native(m, a, name)
@@ -111,8 +110,10 @@ func (m *Mapper) identify(a *schema.Artifact) {
 	if len(m.plan.mutable) > 0 {
 		mutable := m.plan.mutable
 		a.Revision = hexadecimal.EncodeToString(m.digest(func(key string) bool { return slices.Contains(mutable, key) }))[:8]
-		a.ID = schema.NameID(schema.AppendRevision(name, a.Revision))
+		name = schema.AppendRevision(name, a.Revision)
+		a.ID = schema.NameID(name)
 	}
+	m.name = name
 }
 
 // byIDAndTime is the native part of most ids. _id alone would not do: sessions that differ have been seen with one.

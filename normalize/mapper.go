@@ -40,6 +40,7 @@ type Mapper struct {
 	unknown []int   // their members
 	seen    map[string]int
 	out     []byte   // what is being written
+	name    []byte   // what the artifact's id is the id of
 	strings []string // a slab that lists are cut from
 	folded  map[string]string
 	trace   *trace // set while an event is explained

@@ -39,7 +39,7 @@ var times = []struct {
 		return unix(s.HWM), !s.HWM.IsZero()
 	}},
 	{"skopeflow_stream_lag_seconds", "Age of the high-water mark at this moment.", func(s *ingest.Status, now time.Time) (float64, bool) {
-		return now.Sub(s.LastSuccess).Seconds(), !s.HWM.IsZero()
+		return now.Sub(s.HWM).Seconds(), !s.HWM.IsZero()
 	}},
 }
 
