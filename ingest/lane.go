@@ -37,12 +37,15 @@ type Lane struct {
 
 	Log *slog.Logger
 	// Trace, if set, is called as a page begins. It returns the context under
-	// which the page is handled, and a function that ends it.
+	// which the page is handled, its cursor's save included, and a function that
+	// is called when that is over.
 	Trace func(ctx context.Context, l *Lane, op Op) (context.Context, func(Counts, error))
 
 	memory   *memory
 	pauses   backoff.BackOff
 	revision uint64
+	page     *Page               // the page in hand, or the last one
+	end      func(Counts, error) // ends its trace
 
 	mu     sync.Mutex
 	status Status
@@ -63,6 +66,9 @@ func (l *Lane) Run(ctx context.Context) {
 		done := next
 		e := l.perform(ctx, &s, done)
 		s, next = p.step(s, done, e)
+		if done.do == doSave || done.do == doFetch && next.do != doSave {
+			l.end(l.page.counts, e.err)
+		}
 	}
 }
 
@@ -94,7 +100,7 @@ func (l *Lane) perform(ctx context.Context, s *state, a action) event {
 	case doFetch:
 		e = l.fetch(ctx, s, a.req)
 	case doSave:
-		e = l.settle(ctx, a)
+		e = l.settle(a)
 	case doWait:
 		l.wait(ctx, s, a)
 	}
@@ -104,13 +110,14 @@ func (l *Lane) perform(ctx context.Context, s *state, a action) event {
 
 // fetch makes a request and waits until each of its events is stored.
 func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
-	end := func(Counts, error) {}
+	l.end = func(Counts, error) {}
 	if l.Trace != nil {
-		ctx, end = l.Trace(ctx, l, req.Op)
+		ctx, l.end = l.Trace(ctx, l, req.Op)
 	}
 	pageCtx, cancel := linger.Context(ctx, l.Grace)
 	defer cancel()
 	page := newPage(pageCtx, l.Name(), l.memory.knows)
+	l.page = page
 	page.Instance, page.Stream, page.Mode = l.Instance, l.Stream, s.way.Mode
 	page.Received = time.Now().UTC()
 	cut := &cutter{page: page, out: l.Out, budget: l.Budget}
@@ -132,14 +139,13 @@ func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
 			"instance", l.Instance, "stream", l.Stream, "op", req.Op, "stored", page.counts.Stored, "duplicates", page.counts.Duplicates,
 			"dead_lettered", page.counts.DeadLettered, "high_water_mark", answer.HWM, "wait", answer.Wait)
 	}
-	end(page.counts, err)
 	return event{answer: answer, counts: page.counts, err: err}
 }
 
 // settle saves the cursor of a page of which every event is stored, with the
-// broker's position at that moment.
-func (l *Lane) settle(ctx context.Context, a action) (e event) {
-	ctx, cancel := linger.Context(ctx, l.Grace)
+// broker's position at that moment. It does so also when told to stop.
+func (l *Lane) settle(a action) (e event) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.page.Context), l.Grace)
 	defer cancel()
 	e.cursor = a.cursor
 	if e.cursor.Mark, e.err = l.Broker.Mark(ctx); e.err != nil {

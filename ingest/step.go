@@ -329,11 +329,14 @@ func (p *plan) pace(s state, e event, moved bool) action {
 	if s.way.Windows {
 		return action{}
 	}
-	caughtUp := e.counts.Received == 0 && s.req.Op == OpNext && (!moved || e.now.Add(s.skew).Sub(e.answer.HWM) < edge)
-	if caughtUp {
-		return action{do: doWait, wait: max(p.every, e.answer.Wait), word: CaughtUp}
+	a := action{do: doWait, wait: min(e.answer.Wait, longest), word: CatchingUp}
+	if !e.answer.HWM.IsZero() && e.now.Add(s.skew).Sub(e.answer.HWM) < edge || e.counts.Received == 0 && !moved {
+		a.word = CaughtUp
 	}
-	return action{do: doWait, wait: min(e.answer.Wait, longest), word: CatchingUp}
+	if e.counts.Received == 0 && s.req.Op == OpNext && a.word == CaughtUp {
+		a.wait = max(p.every, e.answer.Wait)
+	}
+	return a
 }
 
 func (p *plan) saved(s state, done action, e event) (state, action) {

@@ -39,7 +39,7 @@ func (l *Lane) count(req Request, c Counts, err error) {
 	}
 	s.Pages++
 	s.LastSuccess = time.Now().UTC()
-	if c.Received > 0 {
+	if c.Received > 0 && s.State != CaughtUp {
 		l.become(action{word: CatchingUp}, time.Time{})
 	}
 }

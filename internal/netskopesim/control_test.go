@@ -5,7 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"net"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -91,7 +91,7 @@ func TestExportedAuthorityIsAllThatAClientNeedsToTrust(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &http.Server{Handler: New(Config{}), ReadHeaderTimeout: time.Minute}
+	server := &http.Server{Handler: New(Config{}), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
@@ -121,8 +121,5 @@ func TestExportedAuthorityIsAllThatAClientNeedsToTrust(t *testing.T) {
 	}
 	if _, err := tls.Dial("tcp", l.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "other.example.com", MinVersion: tls.VersionTLS12}); err == nil {
 		t.Error("another name is trusted")
-	}
-	if _, _, err := net.SplitHostPort(l.Addr().String()); err != nil {
-		t.Error(err)
 	}
 }

@@ -67,7 +67,8 @@ func TestLimitIsCapped(t *testing.T) {
 	for kind, most := range map[string]int{"page": 10000, "audit": 5000, "infrastructure": 5000} {
 		tenant := tenantWith(t, Config{Clock: clockAt(epoch.Add(time.Minute)).now}, "events/"+kind, 10100, epoch, epoch.Add(time.Minute))
 		for _, query := range []string{"limit=20000", ""} {
-			if n := len(rows(t, tenant, kind, query)); n != most {
+			body := ask(t, tenant, "events/data/"+kind+"?"+query).body
+			if n := bytes.Count(body, []byte(`{"_id":"`)); n != most {
 				t.Errorf("%s?%s has %d rows, want %d", kind, query, n, most)
 			}
 		}

@@ -139,7 +139,7 @@ func (t *Tenant) turn(entry *index, stream, operation string, at time.Time) {
 	// A page ends with its batch of insertion time; the instant where the
 	// batch ends belongs to the next one.
 	end := before(time.Unix(0, position.at).Add(batch))
-	live := end.at > now.UnixNano()
+	live := end.at >= now.UnixNano()
 	if live {
 		end = key{at: max(now.UnixNano(), position.at)}
 	}

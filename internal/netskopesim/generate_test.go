@@ -19,13 +19,14 @@ func feedOf(t testing.TB, tenant *Tenant, stream string, n int) source {
 }
 
 func TestEveryStreamGeneratesValidUniqueRecords(t *testing.T) {
+	const perStream = 1000
 	for _, stream := range Streams() {
 		if stream == "events/alert" {
 			continue
 		}
-		src := feedOf(t, New(Config{Seed: 7}), stream, 3000)
+		src := feedOf(t, New(Config{Seed: 7}), stream, perStream)
 		seen := map[Identity]bool{}
-		for i := range int64(3000) {
+		for i := range int64(perStream) {
 			raw := src.appendEvent(nil, i, i%2 == 0)
 			var r struct {
 				ID        string `json:"_id"`
@@ -63,16 +64,16 @@ func TestGeneratedRecordsArePureFunctionsOfTheirNumber(t *testing.T) {
 }
 
 func TestRecordsLookLikeThoseOfARealTenant(t *testing.T) {
-	src := feedOf(t, New(Config{}), "alerts/dlp", 20000)
+	src := feedOf(t, New(Config{}), "alerts/dlp", 5000)
 	var all []byte
 	late := 0
-	for i := range int64(20000) {
+	for i := range int64(5000) {
 		all = src.appendEvent(all, i, false)
 		if src.key(i).at/1e9-src.identity(i).Timestamp > 3600 {
 			late++
 		}
 	}
-	if size := len(all) / 20000; size < 1500 || size > 4500 {
+	if size := len(all) / 5000; size < 1500 || size > 4500 {
 		t.Errorf("a record has %d bytes", size)
 	}
 	if late == 0 {

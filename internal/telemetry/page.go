@@ -21,7 +21,6 @@ func (t *Telemetry) Page(ctx context.Context, l *ingest.Lane, op ingest.Op) (con
 		attribute.String("skopeflow.stream", l.Stream),
 		attribute.String("skopeflow.op", string(op)),
 	))
-	t.settling.Delete(l.Name())
 	return ctx, func(c ingest.Counts, err error) {
 		span.SetAttributes(
 			attribute.Int("skopeflow.events.received", c.Received),
@@ -30,9 +29,6 @@ func (t *Telemetry) Page(ctx context.Context, l *ingest.Lane, op ingest.Op) (con
 			attribute.Int("skopeflow.events.dead_lettered", c.DeadLettered),
 			attribute.Int("skopeflow.events.collisions", c.Collisions),
 		)
-		if err == nil {
-			t.settling.Store(l.Name(), span.SpanContext())
-		}
 		finish(span, err)
 	}
 }
@@ -54,9 +50,6 @@ type store struct {
 }
 
 func (s store) Save(ctx context.Context, lane string, c checkpoint.Cursor, revision uint64) (uint64, error) {
-	if page, ok := s.t.settling.LoadAndDelete(lane); ok {
-		ctx = trace.ContextWithSpanContext(ctx, page.(trace.SpanContext)) //nolint:forcetypeassert // nothing else is kept there
-	}
 	ctx, end := s.t.Stage(ctx, "checkpoint")
 	revision, err := s.Store.Save(ctx, lane, c, revision)
 	end(err)

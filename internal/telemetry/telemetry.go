@@ -50,10 +50,6 @@ type Telemetry struct {
 	apiSeconds     metric.Float64Histogram
 	publishErrors  metric.Int64Counter
 	publishSeconds metric.Float64Histogram
-
-	// settling holds, by lane, the span context of the page whose cursor is
-	// saved next: the lane saves under its own context, not under the page's.
-	settling sync.Map
 }
 
 // Setup reads the OTEL_ variables and starts what they ask for. What goes wrong

@@ -27,7 +27,7 @@ func (t *Telemetry) traces(ctx context.Context, res *resource.Resource, also []s
 		options = append(options, sdktrace.WithSpanProcessor(p))
 	}
 	t.target = traceTarget()
-	if false {
+	if wanted() {
 		exporter, err := autoexport.NewSpanExporter(ctx)
 		if err != nil {
 			return fmt.Errorf("set up traces to %s: %w", t.target, err)
