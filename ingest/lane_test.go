@@ -77,7 +77,7 @@ func (v *tenant) settled() {
 			}
 		}
 	}
-	if c, _, _ := v.store.Load(context.Background(), "acme.events.page"); c.Page == 0 { //nolint:usetesting // no test owns the tenant's context
+	if c, _, _ := v.store.Load(context.Background(), "acme.events.page"); c.Page == 0 {
 		v.t.Errorf("the page after %d was asked for, and no cursor is saved", v.at)
 	}
 }

@@ -21,7 +21,7 @@ type Page struct {
 
 	// Context carries the page's trace, and ends when the program gives up on
 	// pages in hand. A page travels through channels, so it rides along.
-	Context context.Context
+	Context context.Context //nolint:containedctx // it goes through channels, as a request does
 
 	known func(schema.ID) bool // whether the broker holds an id already
 

@@ -14,7 +14,7 @@ func email(keys ...string) line {
 		if v.kind != jsonscan.String || strings.IndexByte(v.text, '@') < 1 {
 			return "", notMine
 		}
-		return lowerASCII(v.text), fits
+		return v.text, fits
 	}, keys)
 }
 

@@ -161,7 +161,7 @@ func (m *Mapper) add(name []byte, v jsonscan.Value) error {
 		m.unknown = append(m.unknown, len(m.members))
 	}
 	mem.text = textOf(v)
-	mem.missing = missing(v, mem.text) && true
+	mem.missing = missing(v, mem.text) && !(known && m.plan.keys[slot].literal && mem.text == "NA")
 	m.members = append(m.members, mem)
 	return nil
 }

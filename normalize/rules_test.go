@@ -450,3 +450,63 @@ func TestExplainSaysWhatBecameOfEachKey(t *testing.T) {
 		t.Errorf("\n got %+v\nwant %+v", rows, want)
 	}
 }
+
+func TestPlaceholdersHoldNothing(t *testing.T) {
+	for _, word := range []string{`""`, `" "`, `"   "`, `"-"`, `"N/A"`, `"NA"`, `"None"`, `"null"`, `"Unknown"`, `"NotAvailable"`, `"NotChecked"`, `"NoSSL"`, `null`, `[]`, `[ ]`, `{}`} {
+		a := mapped(t, envelope("page"), `{"timestamp":1768478400,"browser":`+word+`,"other":`+word+`}`)
+		if a.HTTP.Browser != "" || a.Unmapped != "" || len(a.Warnings) > 0 {
+			t.Errorf("%s: browser %q, unmapped %s, warnings %v", word, a.HTTP.Browser, a.Unmapped, a.Warnings)
+		}
+	}
+	a := mapped(t, envelope("page"), `{"browser":"Nonesuch","other":"nope"}`)
+	if a.HTTP.Browser != "Nonesuch" || a.Unmapped != `{"other":"nope"}` {
+		t.Errorf("browser %q, unmapped %s", a.HTTP.Browser, a.Unmapped)
+	}
+}
+
+func TestUnitOfATimeIsToldByItsSize(t *testing.T) {
+	for text, want := range map[string]schema.Time{
+		"99999999999": 99999999999000, "100000000000": 100000000000, "99999999999999": 99999999999999,
+		"100000000000000": 100000000000, "99999999999999999": 99999999999999, "100000000000000000": 100000000000,
+		"1768478470.25": 1768478470250, "1.76847847025e9": 1768478470250, "1.768e18": 1768000000000,
+	} {
+		if got, problem := parseTime(text); got != want || problem != fits {
+			t.Errorf("%s: %d, %q, want %d", text, got, problem, want)
+		}
+	}
+}
+
+func TestMatchWithMoreInItThanItsFormStaysInUnmapped(t *testing.T) {
+	plain := mapped(t, envelope("incident"), `{"dlp_match_info":[{"dlp_policy":"P","dlp_forensic_id":18446744073709551615,
+		"dlp_rules":[{"dlp_rule_name":"R","dlp_incident_rule_count":3,"dlp_data_identifiers":["a"]}]}]}`)
+	want := []schema.DLPMatch{{Policy: "P", ForensicID: "18446744073709551615", Rules: []schema.DLPRule{{Name: "R", Count: 3, Identifiers: []string{"a"}}}}}
+	if !reflect.DeepEqual(plain.DLP.Matches, want) || plain.Unmapped != "" {
+		t.Errorf("matches %+v, unmapped %s", plain.DLP.Matches, plain.Unmapped)
+	}
+	for _, more := range []string{`{"dlp_policy":"P","odd":1}`, `{"dlp_policy":"P","dlp_rules":[{"odd":1}]}`, `{"dlp_policy":"P","dlp_rules":[7]}`} {
+		a := mapped(t, envelope("incident"), `{"dlp_match_info":[`+more+`]}`)
+		if a.Policy.Name != "P" || a.Unmapped != schema.RawJSON(`{"dlp_match_info":[`+more+`]}`) {
+			t.Errorf("%s: policy %q, unmapped %s", more, a.Policy.Name, a.Unmapped)
+		}
+	}
+}
+
+func TestNothingIsLeftOfAnEarlierEvent(t *testing.T) {
+	var many strings.Builder
+	for i := range int64(150) {
+		many.WriteString(`"k` + itoa(i) + `":1,`)
+	}
+	m := NewMapper()
+	for _, raw := range []string{"{" + many.String() + `"last":1}`, `{"last":1,"user":"a@x.example",` + many.String() + `"k149":2}`, `{"k3":1}`} {
+		for _, dataset := range datasets {
+			var a schema.Artifact
+			if err := m.Map(envelope(dataset), []byte(raw), &a); err != nil {
+				t.Fatal(err)
+			}
+			fresh := mapped(t, envelope(dataset), raw)
+			if got, want := string(a.AppendJSON(nil)), string(fresh.AppendJSON(nil)); got != want {
+				t.Errorf("%s:\n got %s\nwant %s", dataset, got, want)
+			}
+		}
+	}
+}

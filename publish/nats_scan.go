@@ -80,7 +80,7 @@ func (p *NATS) Scan(ctx context.Context, lane, from string, known func(schema.ID
 func (p *NATS) read(ctx context.Context, consumer jetstream.Consumer, lane string, last uint64, known func(schema.ID)) error {
 	left := consumer.CachedInfo().NumPending
 	for left > 0 {
-		batch, err := consumer.Fetch(int(min(left, 2000)), jetstream.FetchMaxWait(scanTimeout)) //nolint:gosec // at most 2000
+		batch, err := consumer.Fetch(int(min(left, 2000)), jetstream.FetchMaxWait(scanTimeout))
 		if err != nil {
 			return fmt.Errorf("scan stream %s: %w", p.config.Stream, err)
 		}

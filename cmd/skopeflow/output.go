@@ -17,7 +17,7 @@ import (
 // JSON lines for a pipe.
 func outputFlag(fs *flag.FlagSet, stdout io.Writer) *string {
 	kind := "json"
-	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor is small
+	if f, ok := stdout.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
 		kind = "table"
 	}
 	return fs.String("o", kind, "table or json (JSON lines); a table on a terminal, JSON in a pipe")

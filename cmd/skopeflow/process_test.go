@@ -45,7 +45,7 @@ type process struct {
 // is killed at the end of the test if it still runs.
 func startProgram(t *testing.T, file string, settings []string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: exec.Command(file, args...), log: new(lockedBuffer), done: make(chan struct{})} //nolint:noctx // ended by kill and stop
+	p := &process{cmd: exec.Command(file, args...), log: new(lockedBuffer), done: make(chan struct{})}
 	p.cmd.Env = append([]string{"HOME=" + t.TempDir(), "PATH=" + os.Getenv("PATH")}, settings...)
 	p.cmd.Stderr = p.log
 	if err := p.cmd.Start(); err != nil {
@@ -202,7 +202,7 @@ func stored(ctx context.Context, js jetstream.JetStream) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return int(stream.CachedInfo().State.Msgs), nil //nolint:gosec // a test stores fewer than 2^63
+	return int(stream.CachedInfo().State.Msgs), nil
 }
 
 // drained waits until each lane has caught up with its stream.

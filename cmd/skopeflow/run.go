@@ -242,7 +242,7 @@ func answerState(nc *nats.Conn, stream string, statuses func() []ingest.Status) 
 func newLogger(c LogConfig, w io.Writer) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: c.Level}
 	f, isFile := w.(*os.File)
-	if c.Format == "text" || c.Format == "" && isFile && term.IsTerminal(int(f.Fd())) { //nolint:gosec // a file descriptor is small
+	if c.Format == "text" || c.Format == "" && isFile && term.IsTerminal(int(f.Fd())) {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))

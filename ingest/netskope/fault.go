@@ -36,7 +36,7 @@ func unanswered(path string, err error, sent bool) *ingest.Fault {
 
 // refused makes a fault of an answer that is not 200.
 func refused(stream, path string, resp *http.Response) *ingest.Fault {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10)) //nolint:errcheck // what could be read is all there is to say
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
 	text := message(body)
 	err := fmt.Errorf("%s: %d %s", path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	if text != "" {

@@ -153,7 +153,7 @@ func told(s ingest.Status) string {
 func oldest(statuses []ingest.Status, now time.Time) (lag time.Duration, ok bool) {
 	for _, s := range statuses {
 		if s.State != ingest.Disabled && !s.HWM.IsZero() {
-			lag, ok = now.Sub(s.HWM), true
+			lag, ok = max(lag, now.Sub(s.HWM)), true
 		}
 	}
 	return lag, ok

@@ -37,13 +37,16 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	if decode {
 		served.Header.Set("Accept-Encoding", "gzip")
 	}
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		defer cancel()
 		defer stop() // a body that is complete stays so
 		w.run(p.handler, served)
 	}()
 	select {
 	case <-r.Context().Done():
+		<-ended
 		return nil, r.Context().Err()
 	case <-w.started:
 	}
@@ -53,7 +56,7 @@ func (p inProcess) RoundTrip(r *http.Request) (*http.Response, error) {
 	response := &http.Response{
 		Status: fmt.Sprintf("%d %s", w.status, http.StatusText(w.status)), StatusCode: w.status,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: w.sent, Body: &answerBody{body, cancel}, ContentLength: -1, Request: r,
+		Header: w.sent, Body: &answerBody{body, cancel, ended}, ContentLength: -1, Request: r,
 	}
 	if decode && strings.EqualFold(w.sent.Get("Content-Encoding"), "gzip") {
 		response.Header.Del("Content-Encoding")
@@ -78,7 +81,9 @@ func (w *pipeWriter) run(handler http.Handler, r *http.Request) {
 		switch v := recover(); v {
 		case nil:
 			w.WriteHeader(http.StatusOK)
-			w.body.Close()
+			// A handler may give up because its client did; that is no end of
+			// the body. Without an error this closes it properly.
+			w.body.CloseWithError(r.Context().Err())
 		case http.ErrAbortHandler:
 			w.once.Do(func() { close(w.started) })
 			w.body.CloseWithError(errReset)
@@ -109,11 +114,16 @@ func (w *pipeWriter) Flush() { w.WriteHeader(http.StatusOK) }
 type answerBody struct {
 	*io.PipeReader
 	cancel context.CancelFunc
+	ended  chan struct{}
 }
 
+// Close waits for the handler, so that the next request does not overlap with
+// this one, which over a socket it may.
 func (b *answerBody) Close() error {
 	b.cancel()
-	return b.PipeReader.Close()
+	err := b.PipeReader.Close()
+	<-b.ended
+	return err
 }
 
 // gunzip decodes once it is read, so that a broken body is an error of Read.

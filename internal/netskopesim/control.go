@@ -46,7 +46,7 @@ func acknowledge(w http.ResponseWriter, err error) {
 func (t *Tenant) controlLedger(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := bufio.NewWriterSize(w, flushSize)
-	defer out.Flush() //nolint:errcheck // see above
+	defer out.Flush()
 	lines := json.NewEncoder(out)
 	if r.URL.Query().Get("summary") != "" {
 		for _, sum := range t.Summaries() {

@@ -252,22 +252,19 @@ func ours(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-func TestFailedPageIsToldByItsKindAndItsSaveJoinsNothing(t *testing.T) {
+func TestFailedPageIsATraceOfItsOwnAndToldByItsKind(t *testing.T) {
 	tel, spans := setup(t)
-	lane := &ingest.Lane{Instance: "acme", Stream: "events/page"}
-	_, settled := tel.Page(t.Context(), lane, ingest.OpStart)
-	settled(ingest.Counts{}, nil)
-	_, end := tel.Page(t.Context(), lane, ingest.OpNext)
+	ctx, endOuter := tel.Stage(t.Context(), "outer")
+	_, end := tel.Page(ctx, &ingest.Lane{Instance: "acme", Stream: "events/page"}, ingest.OpNext)
 	end(ingest.Counts{}, fmt.Errorf("poll: %w", &ingest.Fault{Kind: ingest.Throttled, Err: errors.New("429")}))
-	if _, err := tel.Store(&store{}).Save(t.Context(), lane.Name(), checkpoint.Cursor{}, 0); err != nil {
-		t.Fatal(err)
+	endOuter(nil)
+
+	failed := find(t, spans, "poll events/page")
+	if failed.Parent.IsValid() {
+		t.Error("the page's span is not a root")
 	}
-	failed := spans.GetSpans()[1]
-	if failed.Status.Code != codes.Error || failed.Status.Description != "poll: 429" || attribute(&failed, "error.type") != "rate limited" {
-		t.Errorf("status %+v, error.type %q", failed.Status, attribute(&failed, "error.type"))
-	}
-	if save := find(t, spans, "checkpoint"); save.Parent.IsValid() {
-		t.Error("a claim is shown in the trace of a page that it does not settle")
+	if failed.Status.Code != codes.Error || failed.Status.Description != "poll: 429" || attribute(failed, "error.type") != "rate limited" {
+		t.Errorf("status %+v, error.type %q", failed.Status, attribute(failed, "error.type"))
 	}
 }
 
