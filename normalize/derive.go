@@ -14,7 +14,7 @@ func email(keys ...string) line {
 		if v.kind != jsonscan.String || strings.IndexByte(v.text, '@') < 1 {
 			return "", notMine
 		}
-		return v.text, fits
+		return lowerASCII(v.text), fits
 	}, keys)
 }
 

@@ -191,6 +191,7 @@ func serveHTTP(ctx context.Context, cfg *Config, web admin.Config, p *program, l
 			return "", fmt.Errorf("%s: %s cannot be listened on (%w); set another address", variable, addr, err)
 		}
 		server := admin.Server(handler)
+		server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelDebug)
 		var serving sync.WaitGroup
 		serving.Go(func() {
 			if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
@@ -203,9 +204,7 @@ func serveHTTP(ctx context.Context, cfg *Config, web admin.Config, p *program, l
 		})
 		return "http://" + l.Addr().String(), nil
 	}
-	if host, _, err := net.SplitHostPort(cfg.HTTP.Addr); err == nil && loopback(host) {
-		web.Hosts = []string{"localhost", "127.0.0.1", "::1"}
-	}
+	web.Hosts = admin.LoopbackHosts(cfg.HTTP.Addr)
 	page, err := serve("HTTP_ADDR", cfg.HTTP.Addr, admin.Handler(web))
 	if err != nil {
 		return nil, err

@@ -34,8 +34,6 @@ type Config struct {
 	// any tenant: one refused token is no reason to restart the process.
 	Ready   func(ctx context.Context) error
 	Metrics http.Handler
-	// Recent, if set, returns lines on what happened lately, newest first.
-	Recent func() []string
 	// Hosts are the names by which the server may be called, without a port;
 	// any if empty. See [LoopbackHosts].
 	Hosts []string

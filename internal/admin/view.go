@@ -17,7 +17,6 @@ type view struct {
 	Well     bool
 	Headline string
 	Lanes    []row
-	Recent   []string
 	Version  string
 	Up       string
 	Rendered instant
@@ -50,9 +49,6 @@ func newView(c Config, statuses []ingest.Status, now time.Time) view {
 	}
 	for _, s := range statuses {
 		v.Lanes = append(v.Lanes, newRow(s, now))
-	}
-	if c.Recent != nil {
-		v.Recent = c.Recent()
 	}
 	return v
 }

@@ -106,8 +106,8 @@ func (r *rig) collect(t *testing.T, streams ...string) map[string]ingest.Status 
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	var reading, relaying, storing sync.WaitGroup
-	parts := make(chan *ingest.Part)
-	relaying.Go(func() { relay(parts, pipe.Parts()) })
+	parts, out := make(chan *ingest.Part), pipe.Parts()
+	relaying.Go(func() { relay(parts, out) })
 	storing.Go(pipe.Run)
 	lanes := make(map[string]*ingest.Lane)
 	budget := ingest.NewBudget(128 << 20)
