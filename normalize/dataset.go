@@ -50,8 +50,7 @@ func Dataset(stream string) (dataset, subtype string, ok bool) {
 		if name == "" || strings.Contains(name, "/") {
 			return "", "", false
 		}
-		folded := string(appendFolded(nil, name))
-		if known, ok := subtypes[folded]; ok {
+		if known, ok := subtypes[string(appendFolded(nil, name))]; ok {
 			return "alert", known, true
 		}
 		return "alert", strings.ReplaceAll(strings.ToLower(name), "-", "_"), true

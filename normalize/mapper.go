@@ -130,8 +130,8 @@ func (m *Mapper) read(raw []byte) error {
 }
 
 // bytesOf and stringOf look at the same bytes without a copy. They are applied to m.text and parts of it only, which nothing writes to.
-func bytesOf(s string) []byte  { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+func bytesOf(s string) []byte  { return unsafe.Slice(unsafe.StringData(s), len(s)) } //nolint:gosec // see above
+func stringOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) } //nolint:gosec // see above
 
 // add notes one member. Where a key comes twice, the last one counts, as with most readers of JSON.
 func (m *Mapper) add(name []byte, v jsonscan.Value) error {

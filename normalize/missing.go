@@ -21,14 +21,14 @@ func missing(v jsonscan.Value, text string) bool {
 }
 
 func placeholder(s string) bool {
-	if len(s) > len("NotAvailable") {
-		return strings.TrimSpace(s) == ""
+	if s != "" && s[0] == ' ' {
+		s = strings.TrimSpace(s)
 	}
 	switch len(s) {
 	case 0:
 		return true
 	case 1:
-		return s == "-" || s == " "
+		return s == "-"
 	case 2:
 		return strings.EqualFold(s, "NA")
 	case 3:
@@ -44,7 +44,7 @@ func placeholder(s string) bool {
 	case 12:
 		return strings.EqualFold(s, "NotAvailable")
 	}
-	return s[0] == ' ' && strings.TrimSpace(s) == ""
+	return false
 }
 
 // filledIn says whether a value is a default that newer exports write for every key they know: zero or false.

@@ -329,7 +329,7 @@ func TestIDWithoutNativeIDIsOfTheContent(t *testing.T) {
 		if got := mapped(t, envelope("alert"), raw).ID.String(); got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
-		filled := strings.Replace(raw, "{", `{"_new":1,"ns_x":2,"to_user":"","cc":[],"n":0,"flag":false,"x":"N/A","x":null,`, 1)
+		filled := strings.Replace(raw, "{", `{"os":"an earlier value","_new":1,"ns_x":2,"to_user":"","cc":[],"n":0,"flag":false,"x":"N/A","x":null,`, 1)
 		if got := mapped(t, envelope("alert"), filled).ID.String(); got != want {
 			t.Errorf("with defaults filled in: got %s, want %s", got, want)
 		}

@@ -20,15 +20,6 @@ func (t table) with(more table) table {
 	return all
 }
 
-// without returns the table less the lines of some fields.
-func (t table) without(fields ...string) table {
-	rest := maps.Clone(t)
-	for _, f := range fields {
-		delete(rest, f)
-	}
-	return rest
-}
-
 // A line is what a table says about one field. bind makes it a function for the field of that name; nil if the field is
 // not of the conversion's type.
 type line struct {

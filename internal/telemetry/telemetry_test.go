@@ -59,7 +59,7 @@ func scrape(tel *telemetry.Telemetry) string {
 func attribute(s *tracetest.SpanStub, key string) string {
 	for _, a := range s.Attributes {
 		if string(a.Key) == key {
-			return a.Value.Emit()
+			return a.Value.String()
 		}
 	}
 	return ""
