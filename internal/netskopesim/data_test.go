@@ -172,3 +172,21 @@ func TestLedgerHasWhatQueriesServed(t *testing.T) {
 		t.Errorf("the ledger has %d records, the answer %d", len(served), len(read))
 	}
 }
+
+func TestLedgerLeavesOutWhatAQueryPassedOver(t *testing.T) {
+	tenant := New(Config{RateLimit: -1, Clock: clockAt(epoch.Add(time.Minute)).now})
+	for i := range 6 {
+		tenant.Add("events/page", epoch, fmt.Appendf(nil, `{"_id":"%d","n":%d}`, i, i%3))
+	}
+	rows(t, tenant, "page", "query=n+gt+0")
+	var served []string
+	for id := range tenant.Ledger()[0].Events() {
+		served = append(served, id.ID)
+	}
+	if !slices.Equal(served, []string{"1", "2", "4", "5"}) {
+		t.Errorf("the ledger has %v", served)
+	}
+	if n := tenant.Summaries()[0].Distinct; n != 4 {
+		t.Errorf("%d different records, want 4", n)
+	}
+}

@@ -15,8 +15,8 @@ import (
 // [http.ErrAbortHandler].
 type Fault func(serve http.HandlerFunc, w http.ResponseWriter, r *http.Request)
 
-// Match says which requests a fault is for. The zero value is the next request
-// of any kind, but for Times: struck once.
+// Match says which requests a fault is for. The zero value is the next request,
+// whatever it asks.
 type Match struct {
 	Endpoint  string // alerts/dlp, events/data/page; empty means any, a final * any rest
 	Operation string // epoch, next, resend, head, tail; empty means any

@@ -107,6 +107,25 @@ func TestPlainRecordsKeepToTheDocumentedTypes(t *testing.T) {
 	}
 }
 
+func TestFeedsOfOneStreamShareNoRecord(t *testing.T) {
+	tenant := New(Config{Clock: clockAt(epoch.Add(time.Minute)).now})
+	for range 3 {
+		if err := tenant.Feed("events/page", 50, epoch, epoch.Add(time.Minute)); err != nil {
+			t.Fatal(err)
+		}
+		if err := tenant.FeedLive("events/page", 1, epoch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ids := map[string]bool{}
+	for id := range tenant.Stored("events/page") {
+		ids[id.ID] = true
+	}
+	if want := 3 * (50 + 61); len(ids) != want || tenant.Count("events/page") != int64(want) {
+		t.Errorf("%d ids of %d records, want %d", len(ids), tenant.Count("events/page"), want)
+	}
+}
+
 func TestLiveFeedGrowsWithTheClock(t *testing.T) {
 	tenant := New(Config{})
 	from := time.Unix(1_767_225_600, 0)
