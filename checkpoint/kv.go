@@ -74,10 +74,10 @@ func (s *KV) Save(ctx context.Context, lane string, c Cursor, revision uint64) (
 
 // A Revision is a cursor as it stood at some moment.
 type Revision struct {
-	Lane     string
-	Revision uint64
-	Created  time.Time
-	Cursor   Cursor
+	Lane     string    `json:"lane"`
+	Revision uint64    `json:"revision"`
+	Created  time.Time `json:"created"`
+	Cursor
 }
 
 // List returns the cursors of all lanes, in no order.

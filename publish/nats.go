@@ -184,7 +184,7 @@ func (p *NATS) explain(err error) error {
 	}
 	switch api.ErrorCode {
 	case codeMaximumBytes, codeMaximumMessages, codeInsufficientStorage:
-		return &FullError{Err: fmt.Errorf("stream %s: %w", p.config.Stream, err)}
+		return &FullError{Err: fmt.Errorf("stream %s is full: %s", p.config.Stream, api.Description)}
 	}
 	return fmt.Errorf("stream %s: %w", p.config.Stream, err)
 }

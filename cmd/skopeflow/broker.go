@@ -86,6 +86,32 @@ func natsConfig(cfg *Config) publish.NATSConfig {
 	return c
 }
 
+// limitStream gives the stream of the server inside the limits that are set.
+// That is how a stream which is full gets more room; one that shrinks drops
+// nothing, and refuses new messages. A stream at NATS_URL is its operator's.
+func limitStream(ctx context.Context, js jetstream.JetStream, c NATSConfig) error {
+	if c.URL != "" {
+		return nil
+	}
+	stream, err := js.Stream(ctx, c.Stream)
+	if err != nil {
+		return fmt.Errorf("limit stream %s: %w", c.Stream, err)
+	}
+	config := stream.CachedInfo().Config
+	before := config
+	if c.MaxBytes > 0 {
+		config.MaxBytes = int64(c.MaxBytes)
+	}
+	config.MaxAge = c.MaxAge.Duration
+	if config.MaxBytes == before.MaxBytes && config.MaxAge == before.MaxAge {
+		return nil
+	}
+	if _, err := js.UpdateStream(ctx, config); err != nil {
+		return fmt.Errorf("limit stream %s: %w", c.Stream, err)
+	}
+	return nil
+}
+
 // freeDisk returns the bytes that this user may still write at dir, or 0 if
 // that cannot be told.
 func freeDisk(dir string) int64 {

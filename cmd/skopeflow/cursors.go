@@ -20,7 +20,10 @@ func runCursors(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	fs := flag.NewFlagSet("cursors", flag.ContinueOnError)
 	kind := outputFlag(fs, stdout)
 	if len(args) == 0 {
-		return &usageError{"skopeflow cursors: say list, or show LANE"}
+		args = []string{""}
+	}
+	if strings.HasPrefix(args[0], "-") {
+		args = append([]string{""}, args...)
 	}
 	rest, err := parseFlags(fs, args[1:], 1, stderr)
 	if err != nil {
@@ -65,33 +68,29 @@ func listCursors(ctx context.Context, kv *checkpoint.KV, kind string, stdout io.
 	slices.SortFunc(all, func(a, b checkpoint.Revision) int { return strings.Compare(a.Lane, b.Lane) })
 	now := time.Now()
 	return printRows(stdout, kind, "LANE\tMODE\tPAGE\tHIGH-WATER MARK\tSAVED\tEPOCH\tOWNER", all, func(r checkpoint.Revision) []string {
-		hwm := r.Cursor.HWM
+		hwm := r.HWM
 		if hwm.IsZero() {
-			hwm = r.Cursor.Through
+			hwm = r.Through
 		}
 		return []string{
-			r.Lane, r.Cursor.Mode, strconv.FormatUint(r.Cursor.Page, 10), hwm.Format(time.RFC3339),
-			ago(r.Created, now), strconv.FormatUint(r.Cursor.Epoch, 10), r.Cursor.Owner,
+			r.Lane, r.Mode, strconv.FormatUint(r.Page, 10), hwm.Format(time.RFC3339),
+			ago(r.Created, now), strconv.FormatUint(r.Epoch, 10), r.Owner,
 		}
 	})
 }
 
 // showCursor prints the whole cursor of one lane.
 func showCursor(ctx context.Context, kv *checkpoint.KV, lane string, stdout io.Writer) error {
-	c, revision, err := kv.Load(ctx, lane)
+	all, err := kv.History(ctx, lane)
 	if err != nil {
 		return err
 	}
-	if revision == 0 {
+	if len(all) == 0 {
 		return fmt.Errorf("cursor of %q: %w; skopeflow cursors list has the names", lane, errNotFound)
 	}
 	enc := json.NewEncoder(stdout)
 	enc.SetIndent("", "  ")
-	if err := enc.Encode(struct {
-		Lane     string `json:"lane"`
-		Revision uint64 `json:"revision"`
-		checkpoint.Cursor
-	}{lane, revision, c}); err != nil {
+	if err := enc.Encode(all[len(all)-1]); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
 	return nil

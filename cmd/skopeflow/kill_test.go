@@ -222,7 +222,7 @@ func (a *artifacts) read(ctx context.Context, t *testing.T, js jetstream.JetStre
 			Time     time.Time `json:"time"`
 		}
 		if err := json.Unmarshal(msg.Data(), &event); err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v:\n%s", msg.Subject(), err, msg.Data())
 		}
 		lane := msg.Headers().Get(publish.HeaderLane)
 		a.events[occurrence{lane, event.NativeID, event.Time.Unix()}]++

@@ -38,7 +38,7 @@ func (b *laneBuilder) build(p *program) error {
 		}
 		for _, stream := range i.Streams {
 			if !i.Enabled {
-				p.disabled = append(p.disabled, ingest.Status{Lane: ingest.LaneName(i.Name, stream), Instance: i.Name, Stream: stream, State: ingest.Disabled})
+				p.disabled = append(p.disabled, ingest.Status{Lane: ingest.LaneName(i.Name, stream), Instance: i.Name, Stream: stream, State: ingest.Disabled, Why: "ENABLED is false for this instance"})
 				continue
 			}
 			p.lanes = append(p.lanes, b.make(i, stream, client))
@@ -100,6 +100,19 @@ func hosts(cfg *Config) map[string]string {
 	m := make(map[string]string, len(cfg.Instances))
 	for _, i := range cfg.Instances {
 		m[i.Name] = i.BaseURL.Host()
+	}
+	return m
+}
+
+// late is how late an event may come on top of how far back its instance begins.
+const late = 30 * 24 * time.Hour
+
+// lateness returns how old events of each instance may be when they come. What
+// was asked for from months ago must not be dated to today.
+func lateness(cfg *Config, now time.Time) map[string]time.Duration {
+	m := make(map[string]time.Duration, len(cfg.Instances))
+	for _, i := range cfg.Instances {
+		m[i.Name] = max(now.Sub(i.Start.Resolve(now)), 0) + late
 	}
 	return m
 }

@@ -89,6 +89,16 @@ func commands() []command {
 	}
 }
 
+// about returns what a command is for.
+func about(name string) string {
+	for _, c := range commands() {
+		if c.name == name {
+			return c.about
+		}
+	}
+	return ""
+}
+
 // run finds the command and runs it.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 {
@@ -100,6 +110,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if len(args) > 1 && args[1] == "env" {
 			helpEnv(stdout)
 			return nil
+		}
+		if len(args) > 1 {
+			return &usageError{fmt.Sprintf("there is no help for %q; say help, help env, or COMMAND -h", args[1])}
 		}
 		usage(stdout)
 		return nil

@@ -94,6 +94,9 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err != nil {
 		return err
 	}
+	if err := limitStream(ctx, js, cfg.NATS); err != nil {
+		return err
+	}
 	cursors, err := checkpoint.OpenKV(ctx, js, cfg.NATS.Replicas)
 	if err != nil {
 		return err
@@ -104,7 +107,7 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	}
 
 	publisher := tel.Publisher(nats, "nats")
-	pipe := &pipeline.Pipeline{Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Log: log, Stage: tel.Stage}
+	pipe := &pipeline.Pipeline{Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Late: lateness(cfg, time.Now()), Log: log, Stage: tel.Stage}
 	budget := ingest.NewBudget(int64(cfg.MemoryLimit))
 	p := &program{js: js, hint: broker.hint(cfg.NATS.SubjectPrefix + ".>")}
 	b := laneBuilder{cfg: cfg, tel: tel, log: log, installation: installation, lane: ingest.Lane{
@@ -156,7 +159,11 @@ func collect(ctx context.Context, lanes []*ingest.Lane, pipe *pipeline.Pipeline)
 // announce says once where everything is.
 func announce(ctx context.Context, log *slog.Logger, cfg *Config, p *program, traces string) {
 	for _, i := range cfg.Instances {
-		log.InfoContext(ctx, "collecting", "instance", i.Name, "tenant", i.BaseURL, "streams", strings.Join(i.Streams, ","), "enabled", i.Enabled, "every", i.PollInterval.Duration)
+		if !i.Enabled {
+			log.InfoContext(ctx, "disabled, not collected", "instance", i.Name, "tenant", i.BaseURL)
+			continue
+		}
+		log.InfoContext(ctx, "collecting", "instance", i.Name, "tenant", i.BaseURL, "streams", strings.Join(i.Streams, ","), "every", i.PollInterval.Duration)
 	}
 	log.InfoContext(ctx, "status page", "url", p.page)
 	if traces != "" {
@@ -202,6 +209,9 @@ func serveHTTP(ctx context.Context, cfg *Config, web admin.Config, p *program, l
 			within(ctx, closing, func(ctx context.Context) { _ = server.Shutdown(ctx) })
 			serving.Wait()
 		})
+		if host, port, err := net.SplitHostPort(l.Addr().String()); err == nil && net.ParseIP(host).IsUnspecified() {
+			return "http://" + net.JoinHostPort("127.0.0.1", port), nil
+		}
 		return "http://" + l.Addr().String(), nil
 	}
 	web.Hosts = admin.LoopbackHosts(cfg.HTTP.Addr)
@@ -239,7 +249,12 @@ func answerState(nc *nats.Conn, stream string, statuses func() []ingest.Status) 
 
 // newLogger writes text to a person and JSON to a machine.
 func newLogger(c LogConfig, w io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: c.Level}
+	opts := &slog.HandlerOptions{Level: c.Level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Value.Kind() == slog.KindDuration {
+			a.Value = slog.StringValue(a.Value.Duration().String()) // with its unit, in JSON too
+		}
+		return a
+	}}
 	f, isFile := w.(*os.File)
 	if c.Format == "text" || c.Format == "" && isFile && term.IsTerminal(int(f.Fd())) {
 		return slog.New(slog.NewTextHandler(w, opts))
@@ -262,11 +277,19 @@ func noArgs(name string, args []string, stderr io.Writer) error {
 
 // parseFlags parses a command's flags, and refuses more than n arguments.
 func parseFlags(fs *flag.FlagSet, args []string, n int, stderr io.Writer) ([]string, error) {
-	fs.SetOutput(stderr)
+	fs.SetOutput(io.Discard) // what is wrong with the arguments is said once, by main
 	if err := fs.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fs.SetOutput(stderr)
+		fmt.Fprintf(stderr, "skopeflow %s: %s\n", fs.Name(), about(fs.Name()))
+		fs.PrintDefaults()
 		return nil, err
 	} else if err != nil {
-		return nil, &usageError{err.Error()}
+		return nil, &usageError{fmt.Sprintf("skopeflow %s: %v; -h tells what it takes", fs.Name(), err)}
+	}
+	for _, arg := range fs.Args() {
+		if len(arg) > 1 && strings.HasPrefix(arg, "-") {
+			return nil, &usageError{fmt.Sprintf("skopeflow %s: put %s before the other arguments", fs.Name(), arg)}
+		}
 	}
 	if fs.NArg() > n {
 		return nil, &usageError{fmt.Sprintf("skopeflow %s: %q is one argument too many; -h tells what it takes", fs.Name(), fs.Arg(n))}

@@ -72,7 +72,7 @@ func readPage(reader *jsonscan.Reader, stream, path string, resp *http.Response,
 	}
 	body, err := plain(resp)
 	if err != nil {
-		return a, broken(path, err)
+		return a, broken(path, err, ended(resp))
 	}
 	env := envelope{answer: &a}
 	var stopped error
@@ -88,9 +88,17 @@ func readPage(reader *jsonscan.Reader, stream, path string, resp *http.Response,
 	case stopped != nil:
 		return a, stopped
 	case err != nil:
-		return a, broken(path, err)
+		return a, broken(path, err, ended(resp))
 	}
+	env.text = words(resp, env.text)
 	return a, env.check(path)
+}
+
+// ended reports whether the body came to its end. What breaks off and is ended
+// all the same was sent like that.
+func ended(resp *http.Response) bool {
+	b, ok := resp.Body.(*idleBody)
+	return ok && b.ended
 }
 
 // plain undoes the body's encoding.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/gzip"
 
 	"github.com/skopeflow/skopeflow/ingest"
@@ -37,7 +38,7 @@ func unanswered(path string, err error, sent bool) *ingest.Fault {
 // refused makes a fault of an answer that is not 200.
 func refused(stream, path string, resp *http.Response) *ingest.Fault {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4<<10))
-	text := message(body)
+	text := words(resp, message(body))
 	err := fmt.Errorf("%s: %d %s", path, resp.StatusCode, http.StatusText(resp.StatusCode))
 	if text != "" {
 		err = fmt.Errorf("%w: %q", err, text)
@@ -53,7 +54,7 @@ func refused(stream, path string, resp *http.Response) *ingest.Fault {
 	case code == http.StatusConflict:
 		f.Kind, f.Hint = ingest.Conflict, "Somebody else reads by the same index, or an earlier request is still running"
 	case code == http.StatusTooManyRequests:
-		f.Kind = ingest.Throttled
+		f.Kind, f.Hint = ingest.Throttled, "Netskope allows 4 requests a second to each endpoint; if nothing else uses this token, it passes by itself"
 	case code >= http.StatusInternalServerError:
 		f.Kind = ingest.Invalid
 	case code >= 300 && code < 400:
@@ -65,7 +66,7 @@ func refused(stream, path string, resp *http.Response) *ingest.Fault {
 	return f
 }
 
-const tokenHint = "Make a new token in Netskope (Settings > Tools > REST API v2, or a service account under RBAC v3) and set NETSKOPE_API_TOKEN; check that REST API access is on"
+const tokenHint = "Make a new token in Netskope (Settings > Tools > REST API v2, or a service account under RBAC v3) and set it as this instance's API token (a variable needs a restart, a token file does not); check that REST API access is on"
 
 // scopeHint names what a token must be granted.
 func scopeHint(stream, path string) string {
@@ -102,20 +103,36 @@ func retryAfter(h http.Header) time.Duration {
 	return 0
 }
 
-// broken makes a fault of a body that did not turn out to be a page.
-func broken(path string, err error) error {
+// broken makes a fault of a body that did not turn out to be a page, whether or
+// not it came to its end.
+func broken(path string, err error, ended bool) error {
 	var bad *jsonscan.SyntaxError
-	kind := ingest.Broken
-	hint := ""
+	var corrupt flate.CorruptInputError
+	f := &ingest.Fault{Kind: ingest.Invalid, Err: fmt.Errorf("%s: %w", path, err), Hint: "The page is asked for again; nothing moves until it is whole"}
 	switch {
-	case errors.As(err, &bad), errors.Is(err, jsonscan.ErrTooLarge), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
-		kind = ingest.Invalid
-		hint = "The page is asked for again; nothing moves until it is whole"
+	case errors.As(err, &bad) && strings.Contains(bad.Msg, "HTML"):
+		f.Hint = "A proxy or a login page answered instead of Netskope: check the base URL and the proxy"
+	case ended, bad != nil, errors.As(err, &corrupt), errors.Is(err, jsonscan.ErrTooLarge), errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum):
+	default:
+		f.Kind = ingest.Broken
+		f.Hint = "The connection was cut while the page came; it is asked for again. If that goes on, look at the proxy and the firewall"
 	}
-	if bad != nil && strings.Contains(bad.Msg, "HTML") {
-		hint = "A proxy or a login page answered instead of Netskope: check the base URL and the proxy"
+	return f
+}
+
+// mostWords bounds what is quoted of an answer, in bytes.
+const mostWords = 512
+
+// words returns text of the answer as it may be quoted: short, and without the
+// token should the answer repeat it.
+func words(resp *http.Response, text string) string {
+	if token := resp.Request.Header.Get(tokenHeader); token != "" {
+		text = strings.ReplaceAll(text, token, "[secret]")
 	}
-	return &ingest.Fault{Kind: kind, Err: fmt.Errorf("%s: %w", path, err), Hint: hint}
+	if len(text) > mostWords {
+		text = strings.ToValidUTF8(text[:mostWords], "") + "…"
+	}
+	return text
 }
 
 // message finds Netskope's own words in the body of an answer that is not a

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -27,7 +29,7 @@ func TestEveryRefusalSaysWhatItLeavesInDoubt(t *testing.T) {
 		says    string // in the error
 		advises string // in the hint
 	}{
-		{"401", answers(401, nil, `{"message":"Unauthorized"}`), ingest.Denied, `401 Unauthorized: "Unauthorized"`, "NETSKOPE_API_TOKEN"},
+		{"401", answers(401, nil, `{"message":"Unauthorized"}`), ingest.Denied, `401 Unauthorized: "Unauthorized"`, "API token"},
 		{"403", answers(403, nil, `{"message":"You cannot consume this service"}`), ingest.Forbidden, "You cannot consume this service", "scope /api/v2/events/dataexport/events/page (Read)"},
 		{"403 names the function", answers(403, nil, ""), ingest.Forbidden, "403 Forbidden", `function "Page Events" (View)`},
 		{"404", answers(404, nil, `{"message":"no Route matched with those values"}`), ingest.Missing, "no Route matched", "take events/page out of NETSKOPE_STREAMS"},
@@ -132,6 +134,17 @@ func TestTokenIsInAHeaderAndNowhereElse(t *testing.T) {
 	}
 }
 
+func TestAnswerThatRepeatsTheTokenIsQuotedWithoutIt(t *testing.T) {
+	said := "no such token " + secret + strings.Repeat(" what a pity", 500)
+	for _, status := range []int{200, 401, 500} {
+		_, _, err := next(t, serve(t, answers(status, nil, `{"ok":0,"result":"`+said[:3000]+`"}`)))
+		f := faultOf(t, err)
+		if !strings.Contains(f.Error(), "no such token [secret] what a pity") || len(f.Error()) > mostWords+200 {
+			t.Errorf("%d: %v", status, f)
+		}
+	}
+}
+
 func TestTokenThatCannotBeReadIsAFault(t *testing.T) {
 	c := New(Config{BaseURL: "http://127.0.0.1:1", Token: func() (string, error) { return "", errors.New("open /run/token: no such file") }})
 	_, _, err := fetch(t.Context(), c.Export("events/page", "i"), ingest.Request{Op: ingest.OpNext})
@@ -159,7 +172,9 @@ func TestRequestThatNeverLeftIsUnsent(t *testing.T) {
 }
 
 func TestHandshakeThatFailsIsUnsent(t *testing.T) {
-	server := httptest.NewTLSServer(answers(200, nil, "")) // of an authority that nobody trusts
+	server := httptest.NewUnstartedServer(answers(200, nil, "")) // of an authority that nobody trusts
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.StartTLS()
 	t.Cleanup(server.Close)
 	_, _, err := next(t, server.URL)
 	if f := faultOf(t, err); f.Kind != ingest.Unsent || !strings.Contains(f.Error(), "certificate") {
@@ -226,8 +241,8 @@ func TestBodyThatBreaksOffIsBroken(t *testing.T) {
 		feed(t, sim, "events/page", 3000)
 		sim.Inject(netskopesim.Match{}, fault)
 		_, _, err := next(t, serve(t, sim))
-		if f := faultOf(t, err); f.Kind != ingest.Broken {
-			t.Errorf("%s: %s: %v", name, f.Kind, f)
+		if f := faultOf(t, err); f.Kind != ingest.Broken || !strings.Contains(f.Hint, "connection was cut") {
+			t.Errorf("%s: %s: %v. %s", name, f.Kind, f, f.Hint)
 		}
 	}
 }
@@ -250,8 +265,8 @@ func TestGzipThatIsDamagedIsNoPage(t *testing.T) {
 		feed(t, sim, "events/page", 300)
 		sim.Inject(netskopesim.Match{}, fault)
 		_, _, err := next(t, serve(t, sim))
-		if f := faultOf(t, err); f.Kind != ingest.Invalid && f.Kind != ingest.Broken {
-			t.Errorf("%s: %s: %v", name, f.Kind, f)
+		if f := faultOf(t, err); f.Kind != ingest.Invalid || !strings.Contains(f.Hint, "asked for again") {
+			t.Errorf("%s: %s: %v. %s", name, f.Kind, f, f.Hint)
 		}
 	}
 }

@@ -36,6 +36,8 @@ import (
 // Netskope allows.
 const perSecond = 3
 
+const tokenHeader = "Netskope-Api-Token"
+
 // bodyIdle is how long a body may bring nothing. Time that we spend storing
 // what has come does not count.
 const bodyIdle = 30 * time.Second
@@ -64,6 +66,7 @@ type Client struct {
 	mu     sync.Mutex
 	limits map[string]*rate.Limiter // by endpoint
 	resume map[string]time.Time     // when Netskope lets an endpoint be called again
+	skew   *time.Duration           // Netskope's clock less ours, when it last answered
 }
 
 // New returns a client. It sends nothing.
@@ -108,7 +111,7 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 		cancel()
 		return nil, fmt.Errorf("make request for %s: %w", path, err)
 	}
-	req.Header.Set("Netskope-Api-Token", token)
+	req.Header.Set(tokenHeader, token)
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("User-Agent", c.config.Agent)
@@ -148,8 +151,25 @@ func (c *Client) pace(ctx context.Context, path string) error {
 	return limiter.Wait(ctx)
 }
 
-// heed notes what the answer says of the rate limit.
+// Skew returns how far Netskope's clock was ahead of ours at its last answer,
+// in whole seconds, and whether there was one.
+func (c *Client) Skew() (time.Duration, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.skew == nil {
+		return 0, false
+	}
+	return *c.skew, true
+}
+
+// heed notes what the answer says of the clock and of the rate limit.
 func (c *Client) heed(path string, resp *http.Response) {
+	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
+		skew := time.Until(date).Round(time.Second)
+		c.mu.Lock()
+		c.skew = &skew
+		c.mu.Unlock()
+	}
 	if resp.Header.Get("RateLimit-Remaining") != "0" {
 		return
 	}
@@ -168,6 +188,7 @@ type idleBody struct {
 	abort   context.CancelCauseFunc
 	release context.CancelFunc
 	bytes   int64
+	ended   bool // its end was read
 }
 
 var errIdle = fmt.Errorf("no byte for %v", bodyIdle)
@@ -179,6 +200,7 @@ func (b *idleBody) Read(p []byte) (int, error) {
 		err = errIdle
 	}
 	b.bytes += int64(n)
+	b.ended = errors.Is(err, io.EOF)
 	return n, err
 }
 

@@ -65,7 +65,7 @@ func rename(t *testing.T, base string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return "http://localhost.:" + u.Port()
+	return "http://LocalHost:" + u.Port()
 }
 
 func TestOutboundPolicyLooksAtTheAddressThatIsDialled(t *testing.T) {
@@ -73,9 +73,6 @@ func TestOutboundPolicyLooksAtTheAddressThatIsDialled(t *testing.T) {
 	config := Config{BaseURL: base, Token: func() (string, error) { return secret, nil }, Timeout: 10 * time.Second}
 	_, _, err := fetch(t.Context(), New(config).Export("events/page", "i"), ingest.Request{Op: ingest.OpNext})
 	f := faultOf(t, err)
-	if strings.Contains(f.Error(), "no such host") {
-		t.Skipf("no name of this machine leads to the loopback address: %v", f)
-	}
 	if f.Kind != ingest.Unsent || !strings.Contains(f.Error(), "not a public address") {
 		t.Errorf("%s: %v, want it refused", f.Kind, f)
 	}
@@ -202,7 +199,11 @@ func TestOrderToStopEndsTheWaitForBudget(t *testing.T) {
 // A roundTrip answers requests without a network.
 type roundTrip func(*http.Request) *http.Response
 
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp := f(r)
+	resp.Request = r
+	return resp, nil
+}
 
 func TestBodyThatBringsNothingIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -11,13 +11,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Free returns nil if no process has the directory, else a sentence that names
+// the one that has. A directory that is not there is free.
+func Free(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return nil
+	}
+	lock, err := lockDir(dir)
+	if err != nil {
+		return err
+	}
+	return lock.Close()
+}
+
 // lockDir takes the directory for this process. Two NATS servers on one store
 // start without complaint and destroy it; the lock is what keeps them apart,
 // and it goes with the process however that ends.
 func lockDir(dir string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock DATA_DIR: %w", err)
+		return nil, fmt.Errorf("lock DATA_DIR: %w; set DATA_DIR to a directory that this user may write", err)
 	}
 	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	if err == nil {

@@ -65,8 +65,12 @@ type access struct {
 // Start runs a server on the directory. It fails with one sentence if another
 // process has the directory or the port.
 func Start(c Config) (*Server, error) {
-	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make DATA_DIR: %w", err)
+	dir, err := filepath.Abs(c.Dir)
+	if err == nil {
+		c.Dir, err = dir, os.MkdirAll(dir, 0o700)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("make DATA_DIR: %w; set DATA_DIR to a directory that this user may write", err)
 	}
 	lock, err := lockDir(c.Dir)
 	if err != nil {
@@ -171,7 +175,15 @@ func (s *Server) password() (string, error) {
 
 func (s *Server) writeAccess() error {
 	if s.access.URL != "" {
-		s.access.URL = s.server.ClientURL() // the port, where any was asked for
+		addr, ok := s.server.Addr().(*net.TCPAddr)
+		if !ok {
+			return fmt.Errorf("write %s: the server does not listen", accessFile)
+		}
+		host := addr.IP
+		if host.IsUnspecified() {
+			host = net.IPv4(127, 0, 0, 1)
+		}
+		s.access.URL = "nats://" + net.JoinHostPort(host.String(), strconv.Itoa(addr.Port))
 	}
 	b, err := json.Marshal(s.access)
 	if err != nil {
@@ -257,11 +269,14 @@ func (r Remote) Connect(name string) (*nats.Conn, error) {
 // process left in its directory.
 func Attach(_ context.Context, dir, name string) (*nats.Conn, error) {
 	b, err := os.ReadFile(filepath.Join(dir, accessFile))
+	if abs, absErr := filepath.Abs(dir); absErr == nil {
+		dir = abs
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("no skopeflow runs with DATA_DIR %s; start one with skopeflow run, or set NATS_URL or DATA_DIR", dir)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", accessFile, err)
+		return nil, fmt.Errorf("read what the server left: %w; run this as the user of skopeflow run", err)
 	}
 	var a access
 	if err := json.Unmarshal(b, &a); err != nil {

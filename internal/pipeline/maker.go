@@ -33,7 +33,7 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 	env := &normalize.Envelope{
 		Tenant: page.Instance, SourceTenant: m.p.Tenants[page.Instance], Connector: page.Instance,
 		Dataset: dataset, Subtype: subtype, SourceAPI: sourceAPIs[page.Mode],
-		Collected: page.Received, KeepRaw: m.p.KeepRaw,
+		Collected: page.Received, Late: m.p.Late[page.Instance], KeepRaw: m.p.KeepRaw,
 	}
 	arena, _ := arenas.Get().(*[]byte)
 	m.arena = (*arena)[:0]

@@ -16,6 +16,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/skopeflow/skopeflow/ingest"
 	"github.com/skopeflow/skopeflow/normalize"
@@ -29,7 +30,10 @@ type Pipeline struct {
 	KeepRaw   bool
 	// Tenants has the host of each instance, as acme.goskope.com.
 	Tenants map[string]string
-	Log     *slog.Logger
+	// Late is how old an event of each instance may be and still be believed to
+	// have happened when it says; 0 means 30 days.
+	Late map[string]time.Duration
+	Log  *slog.Logger
 	// Stage, if set, is called as a part is normalized, and returns what ends
 	// that.
 	Stage func(ctx context.Context, name string) (context.Context, func(error))

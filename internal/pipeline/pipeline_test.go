@@ -1,7 +1,6 @@
 package pipeline_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -9,13 +8,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/skopeflow/skopeflow/publish"
 )
@@ -141,124 +140,6 @@ func merged(a, b map[string]any) map[string]bool {
 	return all
 }
 
-// corpus returns the published events that lie beside the repository, by the
-// stream that each file's name stands for.
-func corpus(t *testing.T) map[string][][]byte {
-	t.Helper()
-	dir := sharedFolder(t)
-	events := make(map[string][][]byte)
-	err := filepath.WalkDir(filepath.Join(dir, "corpus"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".ndjson" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		lines := bufio.NewScanner(bytes.NewReader(text))
-		lines.Buffer(nil, 1<<20)
-		for lines.Scan() {
-			stream := streamOf(strings.TrimSuffix(filepath.Base(path), ".ndjson"))
-			events[stream] = append(events[stream], bytes.Clone(lines.Bytes()))
-		}
-		return lines.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return events
-}
-
-func streamOf(file string) string {
-	switch kind, isAlert := strings.CutPrefix(file, "alert_"); {
-	case kind == "test": // a type that has no iterator
-		return "events/alert"
-	case isAlert:
-		return "alerts/" + kind
-	}
-	return "events/" + file
-}
-
-// sharedFolder finds the folder shared beside the repository's root.
-func sharedFolder(t *testing.T) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			break
-		}
-		if dir == filepath.Dir(dir) {
-			t.Fatal("no go.mod above the test")
-		}
-		dir = filepath.Dir(dir)
-	}
-	shared := filepath.Join(filepath.Dir(dir), "shared")
-	if _, err := os.Stat(filepath.Join(shared, "corpus")); err != nil {
-		if os.Getenv("SKOPEFLOW_SHARED_REQUIRED") == "1" {
-			t.Fatalf("the published events are required: %v", err)
-		}
-		t.Skipf("no published events beside the repository: %v", err)
-	}
-	return shared
-}
-
-func TestPublishedEventsArriveOnceAndWhole(t *testing.T) {
-	events := corpus(t)
-	r := newRig(t)
-	raws := make(map[string]int) // SHA-256 of what went in
-	total := 0
-	for stream, list := range events {
-		for _, raw := range list {
-			r.add(stream, raw)
-			raws[digest(raw)]++
-			total++
-		}
-	}
-	// events/alert repeats what alerts/* shows, so it is read by another lane
-	// only after these, and stores the rest.
-	var alone []string
-	for _, stream := range keys(events) {
-		if stream != "events/alert" {
-			alone = append(alone, stream)
-		}
-	}
-	statuses := r.collect(t, alone...)
-	for stream, s := range statuses {
-		if n := uint64(len(events[stream])); s.Received != n || s.Stored+s.Duplicates != n || s.DeadLettered != 0 {
-			t.Errorf("%s: %d events, status %+v", stream, n, s)
-		}
-	}
-	in := total - len(events["events/alert"])
-	artifacts := r.artifacts(t)
-	duplicates := 0
-	for _, s := range statuses {
-		duplicates += int(s.Duplicates)
-	}
-	if len(artifacts)+duplicates != in || in == 0 {
-		t.Errorf("%d events in, %d artifacts and %d duplicates out", in, len(artifacts), duplicates)
-	}
-	datasets := make(map[string]int)
-	for _, a := range artifacts {
-		raw, _ := a["raw"].(string)
-		if raws[digest([]byte(raw))] == 0 {
-			t.Errorf("%s: raw is none of the events that went in", a["id"])
-		}
-		if a["source_tenant"] != host {
-			t.Errorf("%s: source_tenant %v, want %s", a["id"], a["source_tenant"], host)
-		}
-		datasets[a["dataset"].(string)]++
-	}
-	t.Logf("%d events in, %d artifacts out: %v", in, len(artifacts), datasets)
-	for _, dataset := range []string{"alert", "page", "application", "audit", "network", "incident"} {
-		if datasets[dataset] == 0 {
-			t.Errorf("no artifact of dataset %s", dataset)
-		}
-	}
-}
-
 func digest(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
@@ -303,6 +184,21 @@ func TestEventThatIsNoObjectGoesToTheDeadLetters(t *testing.T) {
 	c, _, err := r.kv.Load(t.Context(), "acme.events.page")
 	if err != nil || c.Page == 0 || c.HWM.IsZero() {
 		t.Errorf("cursor %+v, %v, want the page settled", c, err)
+	}
+}
+
+func TestEventFromFarBackKeepsItsTimeIfThatWasAskedFor(t *testing.T) {
+	happened := received.AddDate(0, 0, -60)
+	raw := fmt.Appendf(nil, `{"_id":"%024x","timestamp":%d,"type":"page","url":"example.com"}`, 1, happened.Unix())
+	for late, want := range map[time.Duration]time.Time{0: received, 61 * 24 * time.Hour: happened} {
+		r := newRig(t)
+		r.late = late
+		r.add("events/page", raw)
+		r.collect(t, "events/page")
+		a := r.artifacts(t)
+		if text := want.Format("2006-01-02T15:04:05.000Z"); len(a) != 1 || a[0]["time"] != text {
+			t.Errorf("believed for %v: %v, want time %s", late, a, text)
+		}
 	}
 }
 

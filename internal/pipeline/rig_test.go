@@ -45,6 +45,7 @@ type rig struct {
 	kv     *checkpoint.KV
 	js     jetstream.JetStream
 
+	late      time.Duration
 	publisher publish.Publisher // nats, unless a test puts something before it
 }
 
@@ -102,7 +103,7 @@ func (r *rig) add(stream string, raw []byte) {
 // the lanes stand then.
 func (r *rig) collect(t *testing.T, streams ...string) map[string]ingest.Status {
 	t.Helper()
-	pipe := &pipeline.Pipeline{Publisher: r.publisher, KeepRaw: true, Tenants: map[string]string{instance: host}, Log: slog.New(slog.DiscardHandler)}
+	pipe := &pipeline.Pipeline{Publisher: r.publisher, KeepRaw: true, Tenants: map[string]string{instance: host}, Late: map[string]time.Duration{instance: r.late}, Log: slog.New(slog.DiscardHandler)}
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	var reading, relaying, storing sync.WaitGroup
