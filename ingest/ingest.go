@@ -40,8 +40,9 @@ type Source interface {
 	// the call. An error of emit ends the fetch and is returned as it is; every
 	// other failure is a [*Fault], and events may have been emitted before it.
 	//
-	// ctx ends a request that has not been answered. An answer that has begun
-	// is read to its end, for as long as the source's grace period.
+	// ctx ends a fetch that has made no request yet. One that was made goes on
+	// for as long as the source's grace period: it may have moved the vendor's
+	// side of the position, and its answer is the page.
 	Fetch(ctx context.Context, req Request, emit func(event []byte) error) (Answer, error)
 }
 
@@ -113,7 +114,7 @@ type Broker interface {
 	// cannot take new messages.
 	Mark(ctx context.Context) (string, error)
 	// Scan reads what the lane stored after the position from, calls known with
-	// each id, and returns the position up to which it read. It fails while the
+	// the key of each artifact, and returns the position up to which it read. It fails while the
 	// broker cannot take new messages.
-	Scan(ctx context.Context, lane, from string, known func(schema.ID)) (string, error)
+	Scan(ctx context.Context, lane, from string, known func(schema.Key)) (string, error)
 }

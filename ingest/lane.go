@@ -96,7 +96,7 @@ func (l *Lane) perform(ctx context.Context, s *state, a action) event {
 		e.err = l.save(ctx, a.cursor)
 	case doScan:
 		l.memory = newMemory()
-		e.mark, e.err = l.Broker.Scan(ctx, l.Name(), s.cursor.ScanFrom, func(id schema.ID) { l.memory.learn(id) })
+		e.mark, e.err = l.Broker.Scan(ctx, l.Name(), s.cursor.ScanFrom, func(key schema.Key) { l.memory.learn(key) })
 	case doFetch:
 		e = l.fetch(ctx, s, a.req)
 	case doSave:

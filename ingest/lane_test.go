@@ -2,7 +2,6 @@ package ingest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -101,7 +100,7 @@ func (b *broker) Mark(context.Context) (string, error) {
 	return strconv.Itoa(len(b.log)), nil
 }
 
-func (b *broker) Scan(ctx context.Context, _, from string, known func(schema.ID)) (string, error) {
+func (b *broker) Scan(ctx context.Context, _, from string, known func(schema.Key)) (string, error) {
 	mark, err := b.Mark(ctx)
 	if err != nil {
 		return "", err
@@ -110,7 +109,7 @@ func (b *broker) Scan(ctx context.Context, _, from string, known func(schema.ID)
 	defer b.mu.Unlock()
 	after, _ := strconv.Atoi(from) // "" is the beginning
 	for _, id := range b.log[after:] {
-		known(id)
+		known(schema.Key{ID: id})
 	}
 	return mark, nil
 }
@@ -216,12 +215,12 @@ func (w *world) store1(part *Part) {
 		part.Done(nil, 0, errCrash)
 		return
 	}
-	var ids []schema.ID
+	var keys []schema.Key
 	for i := range part.Len() {
 		id := idOf(string(part.Event(i)))
-		if part.Page.Admit(id, binary.LittleEndian.Uint64(id[:8])) {
+		if part.Page.Admit(schema.Key{ID: id}) {
 			w.broker.put(id)
-			ids = append(ids, id)
+			keys = append(keys, schema.Key{ID: id})
 		}
 	}
 	if mishap != "" { // stored, and the acknowledgement lost or the process gone
@@ -229,7 +228,7 @@ func (w *world) store1(part *Part) {
 		part.Done(nil, 0, errCrash)
 		return
 	}
-	part.Done(ids, 0, nil)
+	part.Done(keys, 0, nil)
 }
 
 func (w *world) crashIf(crash bool) {

@@ -23,15 +23,16 @@ type Page struct {
 	// pages in hand. A page travels through channels, so it rides along.
 	Context context.Context //nolint:containedctx // it goes through channels, as a request does
 
-	known func(schema.ID) bool // whether the broker holds an id already
+	known func(schema.Key) bool // whether the broker holds it already
 
 	mu       sync.Mutex
 	onWay    int
 	sealed   bool
 	err      error
 	resolved chan struct{}
-	seen     map[schema.ID]uint64
-	stored   []schema.ID
+	seen     map[schema.Key]struct{}
+	ids      map[schema.ID]struct{}
+	stored   []schema.Key
 	counts   Counts
 }
 
@@ -45,31 +46,31 @@ type Counts struct {
 	Collisions   int // one id, two contents: stored both times
 }
 
-func newPage(ctx context.Context, lane string, known func(schema.ID) bool) *Page {
+func newPage(ctx context.Context, lane string, known func(schema.Key) bool) *Page {
 	return &Page{
 		Lane:     lane,
 		Context:  ctx,
 		known:    known,
 		resolved: make(chan struct{}),
-		seen:     make(map[schema.ID]uint64),
+		seen:     make(map[schema.Key]struct{}),
+		ids:      make(map[schema.ID]struct{}),
 	}
 }
 
-// Admit reports whether an event is to be stored: whether the broker does not
-// hold its id yet, and no other event of the page had the same id and content.
-// content is a hash of the event's bytes.
-func (p *Page) Admit(id schema.ID, content uint64) bool {
+// Admit reports whether an event is to be stored: whether neither the broker
+// holds it yet, nor another part of the page. An event of a known id and other
+// content is stored too.
+func (p *Page) Admit(key schema.Key) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before, twice := p.seen[id]
-	switch {
-	case twice && before == content, p.known(id):
+	if _, twice := p.seen[key]; twice || p.known(key) {
 		p.counts.Duplicates++
 		return false
-	case twice:
+	}
+	if _, collides := p.ids[key.ID]; collides {
 		p.counts.Collisions++
 	}
-	p.seen[id] = content
+	p.seen[key], p.ids[key.ID] = struct{}{}, struct{}{}
 	return true
 }
 
@@ -88,7 +89,7 @@ func (p *Page) add(events int) {
 	p.counts.Received += events
 }
 
-func (p *Page) done(stored []schema.ID, dead int, err error) {
+func (p *Page) done(stored []schema.Key, dead int, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.stored = append(p.stored, stored...)
@@ -153,14 +154,16 @@ func (p *Part) Event(i int) []byte {
 func (p *Part) Release() {
 	if raw := p.raw; raw != nil {
 		p.raw, p.ends = nil, nil
-		buffers.Put(&raw)
+		if cap(raw) <= 2*partBytes { // one that grew for a giant is not kept
+			buffers.Put(&raw)
+		}
 	}
 }
 
-// Done says what became of the part, once: the ids of the events that are
+// Done says what became of the part, once: the keys of the events that are
 // stored, and how many went to the dead letters; err is nil if that is all of
 // them. With an error, stored may hold some.
-func (p *Part) Done(stored []schema.ID, dead int, err error) {
+func (p *Part) Done(stored []schema.Key, dead int, err error) {
 	p.Release()
 	p.budget.release(p.cost)
 	p.Page.done(stored, dead, err)

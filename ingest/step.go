@@ -31,6 +31,9 @@ const (
 	// mark bounds what the next start has to read from the broker.
 	stale = time.Minute
 
+	// patience is how many failures in a row call for another way.
+	patience = 3
+
 	// A window of insertion time ends windowLag before the present, since
 	// records become visible late, and begins windowOverlap before the end of
 	// the one before.
@@ -73,6 +76,7 @@ const (
 	goScan  goal = "scan"  // read the broker again
 	goSame  goal = "same"  // the request that never left
 	goAgain goal = "again" // whatever may have been lost
+	goBegin goal = "begin" // from a little before the high-water mark
 	goNext  goal = "next"  // what comes after the settled page
 )
 
@@ -154,6 +158,8 @@ func (p *plan) woke(s state, now time.Time) (state, action) {
 		return p.ask(s, s.req)
 	case goAgain:
 		return p.ask(s, p.again(s, now))
+	case goBegin:
+		return p.ask(s, p.from(s))
 	case goNext:
 		return p.ask(s, p.next(s, now))
 	case goLoad:
@@ -208,8 +214,10 @@ func (p *plan) scanned(s state, e event) (state, action) {
 	if e.err != nil {
 		return unstored(s, goScan, e.err)
 	}
+	// What a failed attempt has stored lies between the last settle and now, and
+	// belongs to the younger generation.
+	s.mark, s.since = s.cursor.Mark, p.stands(s.way, s.cursor)
 	s.cursor.Mark = e.mark
-	s.mark, s.since = e.mark, p.stands(s.way, s.cursor)
 	return p.ask(s, p.again(s, e.now))
 }
 
@@ -258,6 +266,16 @@ func (p *plan) window(s state, now time.Time) Request {
 	return Request{Op: OpWindow, From: from.Truncate(time.Second), To: to.Truncate(time.Second)}
 }
 
+// through returns up to where a window is settled: to its end, but not into
+// what is the future by the vendor's own clock, should ours be ahead of it.
+func (p *plan) through(s state, e event) time.Time {
+	end := s.req.To
+	if server := e.answer.Server.Add(-windowLag).Truncate(time.Second); !e.answer.Server.IsZero() && server.Before(end) {
+		end = server
+	}
+	return latest(end, s.cursor.Through)
+}
+
 // next returns the request that follows a settled and saved page.
 func (p *plan) next(s state, now time.Time) Request {
 	if s.way.Windows {
@@ -284,13 +302,16 @@ func (p *plan) fetched(s state, e event) (state, action) {
 	if !e.answer.Server.IsZero() {
 		s.skew = e.answer.Server.Sub(e.now)
 	}
-	if s.req.Op == OpResend && e.counts.Received == 0 && s.cursor.Events > 0 {
-		// The vendor has forgotten what it gave us, and with it where we stand;
-		// or it gave us nothing, in an answer that was lost. Either way it is
-		// asked from a little before our mark, and what is remembered left out.
+	if s.req.Op == OpResend && e.counts.Received == 0 && !s.cursor.HWM.IsZero() {
+		// Either the vendor gave us nothing last, or it has forgotten what it
+		// gave, and with it where we stand. Both look alike, and in the second
+		// case a next would leave a gap. So it is asked from a little before our
+		// mark, and what is remembered is left out.
 		return p.ask(s, p.from(s))
 	}
-	s.fails = 0
+	if s.req.Op != OpResend { // a next that fails time and again is not cured by it
+		s.fails = 0
+	}
 	c := s.cursor
 	moved := e.answer.HWM.After(c.HWM)
 	if moved {
@@ -307,7 +328,7 @@ func (p *plan) fetched(s state, e event) (state, action) {
 		}
 	case OpWindow:
 		c.Page++
-		c.Through = s.req.To
+		c.Through = p.through(s, e)
 		rotate = c.Through.Sub(s.since) >= windowOverlap
 	}
 	if rotate {
@@ -327,6 +348,9 @@ func (p *plan) fetched(s state, e event) (state, action) {
 // still or is close to the present.
 func (p *plan) pace(s state, e event, moved bool) action {
 	if s.way.Windows {
+		if s.req.To.Before(s.cursor.Through.Add(windowSpan)) { // the window ended at the edge
+			return action{do: doWait, wait: p.every, word: CaughtUp}
+		}
 		return action{}
 	}
 	a := action{do: doWait, wait: min(e.answer.Wait, longest), word: CatchingUp}
@@ -391,9 +415,12 @@ func (p *plan) failed(s state, err error) (state, action) {
 	case Missing:
 		a.word, a.backoff, a.wait = NotAvailable, false, slow
 	case Invalid, Refused:
-		if s.fails >= 3 {
+		if s.fails >= patience {
 			a.word = Blocked
 		}
+	}
+	if s.req.Op == OpResend && s.fails >= patience && (fault.Kind == Refused || fault.Kind == Missing) {
+		s.after = goBegin // the vendor does not know the index any more
 	}
 	return s, a
 }

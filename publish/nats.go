@@ -201,6 +201,7 @@ func (p *NATS) message(b *Batch, m *Message, now string) *nats.Msg {
 	set := func(key, value string) { h[key] = []string{value} }
 	set("ce-specversion", "1.0")
 	set(HeaderID, m.ID.String())
+	set(HeaderRaw, strconv.FormatUint(m.Raw, 16))
 	set("ce-source", "//netskope/"+m.SourceTenant+"/"+m.Dataset)
 	set("ce-type", Type)
 	set("ce-subject", m.Dataset+"/"+schema.SubjectToken(m.Subtype))

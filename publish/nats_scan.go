@@ -41,7 +41,7 @@ func (p *NATS) room(ctx context.Context) (jetstream.Stream, uint64, error) {
 }
 
 // Scan implements [Publisher]. It reads headers only.
-func (p *NATS) Scan(ctx context.Context, lane, from string, known func(schema.ID)) (string, error) {
+func (p *NATS) Scan(ctx context.Context, lane, from string, known func(schema.Key)) (string, error) {
 	after := uint64(0)
 	if from != "" {
 		var err error
@@ -54,7 +54,10 @@ func (p *NATS) Scan(ctx context.Context, lane, from string, known func(schema.ID
 		return "", err
 	}
 	mark := strconv.FormatUint(last, 10)
-	if last <= after {
+	if last < after { // another stream than the one that was marked
+		after = 0
+	}
+	if last == after {
 		return mark, nil
 	}
 	instance, _, _ := strings.Cut(lane, ".")
@@ -77,7 +80,7 @@ func (p *NATS) Scan(ctx context.Context, lane, from string, known func(schema.ID
 
 // read takes ids from the consumer until the sequence last, or until nothing
 // is left.
-func (p *NATS) read(ctx context.Context, consumer jetstream.Consumer, lane string, last uint64, known func(schema.ID)) error {
+func (p *NATS) read(ctx context.Context, consumer jetstream.Consumer, lane string, last uint64, known func(schema.Key)) error {
 	left := consumer.CachedInfo().NumPending
 	for left > 0 {
 		batch, err := consumer.Fetch(int(min(left, 2000)), jetstream.FetchMaxWait(scanTimeout))
@@ -94,7 +97,11 @@ func (p *NATS) read(ctx context.Context, consumer jetstream.Consumer, lane strin
 			if err != nil {
 				return fmt.Errorf("scan stream %s: %w", p.config.Stream, err)
 			}
-			known(id)
+			raw, err := strconv.ParseUint(msg.Headers().Get(HeaderRaw), 16, 64)
+			if err != nil {
+				return fmt.Errorf("scan stream %s: header %s: %w", p.config.Stream, HeaderRaw, err)
+			}
+			known(schema.Key{ID: id, Raw: raw})
 		}
 		if err := batch.Error(); err != nil && !errors.Is(err, jetstream.ErrNoMessages) {
 			return fmt.Errorf("scan stream %s: %w", p.config.Stream, err)

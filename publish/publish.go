@@ -20,6 +20,7 @@ import (
 type Message struct {
 	ID           schema.ID
 	EntityID     schema.ID
+	Raw          uint64 // see schema.Key
 	Tenant       string
 	SourceTenant string
 	Dataset      string
@@ -60,10 +61,10 @@ type Publisher interface {
 	// Mark returns the broker's present position. It fails while the broker
 	// cannot take new messages, with a [*FullError] if that is for want of room.
 	Mark(ctx context.Context) (string, error)
-	// Scan calls known with the id of each artifact that the lane stored after
+	// Scan calls known with the key of each artifact that the lane stored after
 	// the position from, and returns the position up to which it read. The
 	// empty position is the beginning. It fails as Mark does.
-	Scan(ctx context.Context, lane, from string, known func(schema.ID)) (string, error)
+	Scan(ctx context.Context, lane, from string, known func(schema.Key)) (string, error)
 	// MaxBytes is how large the data of one message may be.
 	MaxBytes() int
 	// Keep stores the bytes of an event that no message can carry, and returns
@@ -86,6 +87,7 @@ const (
 	HeaderLane   = "skopeflow-lane"
 	HeaderReplay = "replay"
 	HeaderID     = "ce-id"
+	HeaderRaw    = "skopeflow-raw"
 )
 
 // Type is the CloudEvents type of an artifact; it changes with the schema's

@@ -9,6 +9,13 @@ import (
 // An ID is a UUID.
 type ID [16]byte
 
+// A Key tells one stored artifact from another. Events of one id have come with
+// different content, and each is kept.
+type Key struct {
+	ID  ID
+	Raw uint64 // the first 8 bytes of the SHA-256 of the raw event, big-endian
+}
+
 // namespace is that of every artifact id. It is frozen: another one would make every event new to every consumer.
 var namespace = ID{0xb2, 0xd8, 0x2a, 0xeb, 0xc4, 0xff, 0x51, 0xc4, 0xa1, 0xcf, 0xda, 0x3f, 0xf7, 0xcc, 0xb4, 0x98}
 

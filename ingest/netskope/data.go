@@ -56,7 +56,7 @@ var alertTypes = map[string]string{
 }
 
 // Fetch implements [ingest.Source] for OpWindow. It pages through the window
-// until a page is short. Both ends of the window are included and lie in the
+// until a page is empty. Both ends of the window are included and lie in the
 // past, so that rows do not move between pages; what moves all the same is
 // found by the overlap of the next window.
 func (d *Data) Fetch(ctx context.Context, req ingest.Request, emit func([]byte) error) (ingest.Answer, error) {
@@ -74,7 +74,7 @@ func (d *Data) Fetch(ctx context.Context, req ingest.Request, emit func([]byte) 
 		query.Set("type", alertType(feed))
 	}
 	var total ingest.Answer
-	for offset := 0; ; offset += limit {
+	for offset := 0; ; {
 		query.Set("offset", strconv.Itoa(offset))
 		rows := 0
 		a, err := d.page(ctx, path, query, func(event []byte) error {
@@ -82,10 +82,15 @@ func (d *Data) Fetch(ctx context.Context, req ingest.Request, emit func([]byte) 
 			return emit(event)
 		})
 		total.Bytes += a.Bytes
-		total.Server = a.Server
-		if err != nil || rows < limit {
+		if offset == 0 {
+			total.Server = a.Server
+		}
+		// A tenant may give fewer rows than were asked for and still have more,
+		// so only a page without any is the last.
+		if err != nil || rows == 0 {
 			return total, err
 		}
+		offset += rows
 	}
 }
 

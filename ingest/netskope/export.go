@@ -91,7 +91,7 @@ func readPage(reader *jsonscan.Reader, stream, path string, resp *http.Response,
 		return a, broken(path, err, ended(resp))
 	}
 	env.text = words(resp, env.text)
-	return a, env.check(path)
+	return a, env.check(path, reader.Found)
 }
 
 // ended reports whether the body came to its end. What breaks off and is ended
@@ -152,8 +152,12 @@ func number(v jsonscan.Value) (float64, bool) {
 	return n, err == nil && n >= 0 && n < math.MaxInt32*4
 }
 
-// check says whether the page was good, and settles the pause.
-func (e *envelope) check(path string) error {
+// check says whether the page was good, and settles the pause. Without an array
+// of events it is none, whatever else it says.
+func (e *envelope) check(path string, found bool) error {
+	if !found && e.text == "" {
+		e.text = "no array of events"
+	}
 	if e.ok != "" && e.ok != "1" && e.ok != "true" || e.text != "" {
 		text := e.text
 		if text == "" {

@@ -47,7 +47,7 @@ type Config struct {
 	BaseURL string                 // scheme and host, as https://acme.goskope.com
 	Token   func() (string, error) // asked for each request, so that a rotated token takes effect
 	Timeout time.Duration          // until the answer begins
-	Grace   time.Duration          // how long an answer that has begun is read on after the order to stop
+	Grace   time.Duration          // how long a request that was made goes on after the order to stop
 	Proxy   func(*http.Request) (*url.URL, error)
 	TLS     *tls.Config
 	Allow   []netip.Prefix // address ranges beyond public ones that the host may have
@@ -90,8 +90,7 @@ func New(c Config) *Client {
 }
 
 // get makes one request. The body of what it returns is idle-bounded and must
-// be closed. ctx ends the request until the answer begins; after that the
-// grace period does.
+// be closed. A request that has been made outlives ctx by the grace period.
 func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.Response, error) {
 	if err := c.pace(ctx, path); err != nil {
 		return nil, err
@@ -100,15 +99,20 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	if err != nil {
 		return nil, &ingest.Fault{Kind: ingest.Denied, Err: err, Hint: "Mend the token's file or variable"}
 	}
-	reading, cancel := linger.Context(ctx, c.config.Grace)
-	asking, answered := context.WithCancelCause(reading)
-	stop := context.AfterFunc(ctx, func() { answered(context.Cause(ctx)) })
-	sent := false
-	asking = httptrace.WithClientTrace(asking, &httptrace.ClientTrace{WroteHeaders: func() { sent = true }})
+	// A request that has left may move Netskope's side of the position even if
+	// nobody waits for the answer; so it is waited for when told to stop.
+	lingering, cancel := linger.Context(ctx, c.config.Grace)
+	asking, abort := context.WithCancelCause(lingering)
+	release := func() {
+		abort(context.Canceled)
+		cancel()
+	}
+	sent := false // from the moment that there is a connection to send on
+	asking = httptrace.WithClientTrace(asking, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { sent = true }})
 
 	req, err := http.NewRequestWithContext(asking, http.MethodGet, c.config.BaseURL+path+"?"+query.Encode(), nil)
 	if err != nil {
-		cancel()
+		release()
 		return nil, fmt.Errorf("make request for %s: %w", path, err)
 	}
 	req.Header.Set(tokenHeader, token)
@@ -116,16 +120,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values) (*http.
 	req.Header.Set("Accept-Encoding", "gzip")
 	req.Header.Set("User-Agent", c.config.Agent)
 	resp, err := c.http.Do(req)
-	if !stop() && ctx.Err() != nil && err != nil {
-		cancel()
-		return nil, context.Cause(ctx)
-	}
 	if err != nil {
-		cancel()
+		release()
 		return nil, unanswered(path, err, sent)
 	}
 	c.heed(path, resp)
-	resp.Body = &idleBody{ReadCloser: resp.Body, abort: answered, release: cancel}
+	resp.Body = &idleBody{ReadCloser: resp.Body, abort: abort, release: release}
 	return resp, nil
 }
 

@@ -21,6 +21,9 @@ type Reader struct {
 	// MaxValue bounds an event and a member of the page, in bytes, and with it the buffer.
 	// Defaults to 4 MiB.
 	MaxValue int
+	// Found tells whether the last page had the array of events. A page without
+	// one is JSON all the same, and no page of events.
+	Found bool
 
 	buf      []byte
 	pos, end int   // buf[pos:end] is read and not yet scanned
@@ -44,7 +47,7 @@ type Reader struct {
 //
 // Nil means that the page was whole, that nothing but white space followed and that r ended with io.EOF.
 func (d *Reader) Read(r io.Reader, events string, event func(raw []byte) error, member func(key []byte, v Value) error) error {
-	d.src, d.srcErr, d.pos, d.end, d.base = r, nil, 0, 0, 0
+	d.src, d.srcErr, d.pos, d.end, d.base, d.Found = r, nil, 0, 0, 0, false
 	defer func() { d.src = nil }()
 	if d.buf == nil {
 		d.buf = make([]byte, startSize)
@@ -67,6 +70,7 @@ func (d *Reader) Read(r io.Reader, events string, event func(raw []byte) error, 
 			return err
 		}
 		if c == '[' && string(d.key) == events {
+			d.Found = true
 			err = d.readEvents(event)
 		} else {
 			err = d.readMember(member)

@@ -47,15 +47,16 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 			continue
 		}
 		a := &m.artifact
-		if !page.Admit(a.ID, binary.LittleEndian.Uint64(a.RawSHA256[:])) {
+		key := schema.Key{ID: a.ID, Raw: binary.BigEndian.Uint64(a.RawSHA256[:])}
+		if !page.Admit(key) {
 			continue
 		}
 		if err := m.encode(page.Context, raw); err != nil {
 			return work{}, err
 		}
 		ends = append(ends, len(m.arena))
-		w.ids = append(w.ids, a.ID)
-		w.batch.Messages = append(w.batch.Messages, message(a))
+		w.keys = append(w.keys, key)
+		w.batch.Messages = append(w.batch.Messages, message(a, key.Raw))
 	}
 	part.Release()
 	start := 0
@@ -67,9 +68,9 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 	return w, nil
 }
 
-func message(a *schema.Artifact) publish.Message {
+func message(a *schema.Artifact, raw uint64) publish.Message {
 	return publish.Message{
-		ID: a.ID, EntityID: a.EntityID,
+		ID: a.ID, EntityID: a.EntityID, Raw: raw,
 		Tenant: a.Tenant, SourceTenant: a.SourceTenant, Dataset: a.Dataset, Subtype: a.Subtype,
 		Kind: string(a.Kind), Class: string(a.Class), Severity: string(a.Severity), Time: a.Time.String(),
 	}

@@ -49,7 +49,7 @@ type Pipeline struct {
 type work struct {
 	part  *ingest.Part
 	batch *publish.Batch
-	ids   []schema.ID
+	keys  []schema.Key
 	arena *[]byte // holds the data of the batch's messages
 }
 
@@ -128,7 +128,9 @@ func (p *Pipeline) store(w work) {
 	if err == nil {
 		err = p.Publisher.Publish(page.Context, w.batch)
 	}
-	arenas.Put(w.arena)
+	if cap(*w.arena) <= maxArena {
+		arenas.Put(w.arena)
+	}
 	if err != nil {
 		w.part.Done(nil, 0, err)
 		return
@@ -136,8 +138,12 @@ func (p *Pipeline) store(w work) {
 	for _, d := range w.batch.Dead {
 		p.Log.WarnContext(page.Context, "event went to the dead letters", "instance", page.Instance, "stream", page.Stream, "reason", d.Reason, "bytes", len(d.Raw))
 	}
-	w.part.Done(w.ids, len(w.batch.Dead), nil)
+	w.part.Done(w.keys, len(w.batch.Dead), nil)
 }
+
+// maxArena bounds an arena that is kept, in bytes; one that grew for a giant is
+// not.
+const maxArena = 16 << 20
 
 // arenas hold the encoded artifacts of a part between two uses.
 var arenas = sync.Pool{New: func() any { return new([]byte) }}

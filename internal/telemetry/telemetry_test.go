@@ -117,7 +117,7 @@ func (b *broker) Publish(_ context.Context, batch *publish.Batch) error {
 func (b *broker) Mark(context.Context) (string, error)                 { return "7", nil }
 func (b *broker) MaxBytes() int                                        { return 1 << 20 }
 func (b *broker) Keep(context.Context, string, []byte) (string, error) { return "kept", nil }
-func (b *broker) Scan(context.Context, string, string, func(schema.ID)) (string, error) {
+func (b *broker) Scan(context.Context, string, string, func(schema.Key)) (string, error) {
 	return "7", nil
 }
 
@@ -166,7 +166,7 @@ func TestTraceLeadsFromThePageToTheMessageTheCursorAndTheLog(t *testing.T) {
 			batch := &publish.Batch{Lane: lane.Name(), Instance: "acme", Stream: "events/page", Messages: make([]publish.Message, part.Len())}
 			end(nil)
 			err := publisher.Publish(pageCtx, batch)
-			part.Done([]schema.ID{{1}}, 0, err)
+			part.Done([]schema.Key{{ID: schema.ID{1}}}, 0, err)
 		}
 	})
 	lane.Run(ctx)

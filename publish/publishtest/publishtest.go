@@ -150,7 +150,7 @@ func publishAndMark(t *testing.T, r Rig, b *publish.Batch) string {
 func scan(t *testing.T, r Rig, lane, from string) []schema.ID {
 	t.Helper()
 	var ids []schema.ID
-	if _, err := r.Publisher.Scan(t.Context(), lane, from, func(id schema.ID) { ids = append(ids, id) }); err != nil {
+	if _, err := r.Publisher.Scan(t.Context(), lane, from, func(key schema.Key) { ids = append(ids, key.ID) }); err != nil {
 		t.Fatal(err)
 	}
 	return ids
