@@ -155,6 +155,10 @@ var errCrash = errors.New("crash")
 // A world is a vendor, a broker and a store that outlive the lanes.
 type world struct {
 	tenant *tenant
+	way    Way
+	start  time.Time
+	every  time.Duration
+	life   time.Duration // when a process ends that nothing else has ended
 	broker *broker
 	store  *store
 	// publish says what becomes of the n-th part: "", or a mishap.
@@ -168,6 +172,8 @@ func newWorld(t *testing.T, pages int) *world {
 	s := &store{}
 	w := &world{broker: b, store: s, publish: func(int) string { return "" }}
 	w.tenant = &tenant{t: t, broker: b, store: s, mishap: func(int, Request) string { return "" }}
+	w.way = Way{Mode: "dataexport", Index: "i", Source: w.tenant}
+	w.start, w.every, w.life = time.Unix(1000, 0).UTC(), time.Minute, 24*time.Hour
 	for p := range pages {
 		var page []string
 		for e := range 700 { // two parts
@@ -181,17 +187,17 @@ func newWorld(t *testing.T, pages int) *world {
 // run runs a lane until everything is stored and the vendor was asked for more,
 // or until the process crashes.
 func (w *world) run(t *testing.T) {
-	ctx, stop := context.WithCancel(t.Context())
+	ctx, stop := context.WithTimeout(t.Context(), w.life)
 	defer stop()
 	w.stop = stop
 	parts := make(chan *Part)
 	lane := &Lane{
 		Vendor: "test", Instance: "acme", Stream: "events/page", Owner: "test",
 		Open: func(context.Context, checkpoint.Cursor) (Way, error) {
-			return Way{Mode: "dataexport", Index: "i", Source: w.tenant}, nil
+			return w.way, nil
 		},
 		Store: w.store, Broker: w.broker, Out: parts, Budget: NewBudget(1 << 20),
-		Start: time.Unix(1000, 0).UTC(), Every: time.Minute, Quarantine: 65 * time.Second, Grace: time.Minute,
+		Start: w.start, Every: w.every, Quarantine: 65 * time.Second, Grace: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
 	}
 	var stage sync.WaitGroup

@@ -54,7 +54,12 @@ func (c NATSConfig) own() string         { return "skopeflow." + c.Stream }
 
 // OpenNATS makes sure that the streams are there and take atomic batches.
 func OpenNATS(ctx context.Context, js jetstream.JetStream, c NATSConfig) (*NATS, error) {
-	if err := ensureArtifacts(ctx, js, c); err != nil {
+	err := ensureArtifacts(ctx, js, c)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeInsufficientStorage {
+		return nil, fmt.Errorf("open stream %s: the server has no room for the %d bytes that it may grow to: set NATS_MAX_BYTES lower, or make room on its disk", c.Stream, c.MaxBytes)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open stream %s: %w", c.Stream, err)
 	}
 	if err := ensureDead(ctx, js, c); err != nil {

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"golang.org/x/sys/unix"
 
+	"github.com/skopeflow/skopeflow/checkpoint"
 	"github.com/skopeflow/skopeflow/internal/natsrun"
 	"github.com/skopeflow/skopeflow/publish"
+	"github.com/skopeflow/skopeflow/schema"
 )
 
 // A broker is a connection to NATS, and the server behind it where that runs
@@ -21,6 +24,7 @@ import (
 type broker struct {
 	conn   *nats.Conn
 	server *natsrun.Server
+	dir    string // of the server
 	url    string
 }
 
@@ -42,7 +46,7 @@ func openBroker(cfg *Config, log *slog.Logger) (*broker, error) {
 		server.Shutdown()
 		return nil, err
 	}
-	return &broker{conn: nc, server: server}, nil
+	return &broker{conn: nc, server: server, dir: cfg.DataDir}, nil
 }
 
 func remote(cfg *Config) natsrun.Remote {
@@ -54,6 +58,75 @@ func (b *broker) hint(subjects string) string {
 		return b.server.Hint(subjects)
 	}
 	return fmt.Sprintf("nats sub '%s' --server %s", subjects, b.url)
+}
+
+// enoughDisk is the room, in bytes, from which a server that met a full disk is
+// worth starting anew.
+const enoughDisk = 64 << 20
+
+// errDiskWasFull ends the program, so that whoever supervises it starts a
+// server that writes again.
+var errDiskWasFull = errors.New("the disk of DATA_DIR was full and has room again, and the NATS server inside writes only after a new start: start skopeflow again; nothing is lost")
+
+// health returns what keeps the server inside from storing anything.
+func (b *broker) health() error {
+	if b.server == nil || !b.server.RanOutOfSpace() {
+		return nil
+	}
+	if free := freeDisk(b.dir); free < enoughDisk {
+		return fmt.Errorf("the disk of DATA_DIR %s is full, %d MiB are free: make it %d or more", b.dir, free>>20, enoughDisk>>20)
+	}
+	return errDiskWasFull
+}
+
+// watch calls stop when the server inside has to be started anew, and returns
+// when ctx is done.
+func (b *broker) watch(ctx context.Context, stop context.CancelCauseFunc) {
+	tick := time.NewTicker(5 * time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := b.health(); errors.Is(err, errDiskWasFull) {
+				stop(err)
+			}
+		}
+	}
+}
+
+// A watched publisher asks nothing of a broker that cannot store.
+type watched struct {
+	publish.Publisher
+	health func() error
+}
+
+func (w watched) Mark(ctx context.Context) (string, error) {
+	if err := w.health(); err != nil {
+		return "", err
+	}
+	return w.Publisher.Mark(ctx)
+}
+
+func (w watched) Scan(ctx context.Context, lane, from string, known func(schema.Key)) (string, error) {
+	if err := w.health(); err != nil {
+		return "", err
+	}
+	return w.Publisher.Scan(ctx, lane, from, known)
+}
+
+// A watchedStore tells a lane that begins anew why it cannot.
+type watchedStore struct {
+	checkpoint.Store
+	health func() error
+}
+
+func (w watchedStore) Load(ctx context.Context, lane string) (checkpoint.Cursor, uint64, error) {
+	if err := w.health(); err != nil {
+		return checkpoint.Cursor{}, 0, err
+	}
+	return w.Store.Load(ctx, lane)
 }
 
 // close ends the connection, and then the server. Every batch has been

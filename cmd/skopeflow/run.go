@@ -115,12 +115,12 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 		return err
 	}
 
-	publisher := tel.Publisher(nats, "nats")
+	publisher := watched{tel.Publisher(nats, "nats"), broker.health}
 	pipe := &pipeline.Pipeline{Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Late: lateness(cfg, time.Now()), Log: log, Stage: tel.Stage}
 	budget := ingest.NewBudget(int64(cfg.MemoryLimit))
 	p := &program{js: js, hint: broker.hint(cfg.NATS.SubjectPrefix + ".>")}
 	b := laneBuilder{cfg: cfg, tel: tel, log: log, installation: installation, lane: ingest.Lane{
-		Vendor: "netskope", Owner: owner(), Store: tel.Store(cursors), Broker: publisher, Out: pipe.Parts(), Budget: budget,
+		Vendor: "netskope", Owner: owner(), Store: watchedStore{tel.Store(cursors), broker.health}, Broker: publisher, Out: pipe.Parts(), Budget: budget,
 		Quarantine: quarantine, Grace: grace, Log: log, Trace: tel.Page,
 	}}
 	if err := b.build(p); err != nil {
@@ -134,7 +134,7 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 		return err
 	}
 	defer func() { _ = answer.Unsubscribe() }()
-	web := admin.Config{Version: version(), Started: time.Now().UTC(), Statuses: p.statuses, Ready: readiness(ctx, nats), Metrics: tel.Metrics()}
+	web := admin.Config{Version: version(), Started: time.Now().UTC(), Statuses: p.statuses, Ready: readiness(ctx, publisher), Metrics: tel.Metrics()}
 	stop, err := serveHTTP(ctx, cfg, web, p, log)
 	if err != nil {
 		return err
@@ -145,7 +145,13 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if started != nil {
 		started(p)
 	}
+	ctx, stopAll := context.WithCancelCause(ctx)
+	defer stopAll(nil)
+	go broker.watch(ctx, stopAll) // ends with ctx
 	collect(ctx, p.lanes, pipe)
+	if cause := context.Cause(ctx); errors.Is(cause, errDiskWasFull) {
+		return cause
+	}
 	log.InfoContext(ctx, "stopped", "cause", context.Cause(ctx))
 	return nil
 }
@@ -175,20 +181,18 @@ func announce(ctx context.Context, log *slog.Logger, cfg *Config, p *program, tr
 		log.InfoContext(ctx, "collecting", "instance", i.Name, "tenant", i.BaseURL, "streams", strings.Join(i.Streams, ","), "every", i.PollInterval.Duration)
 	}
 	log.InfoContext(ctx, "status page", "url", p.page)
-	if traces != "" {
-		log.InfoContext(ctx, "traces", "to", traces)
-	}
+	log.DebugContext(ctx, "traces", "to", traces)
 	log.InfoContext(ctx, "subscribe with: "+p.hint) //nolint:sloglint // a line to copy
 }
 
 // readiness is asked by /readyz: whether the broker takes messages. One
 // tenant's refusal does not make the process unready.
-func readiness(running context.Context, n *publish.NATS) func(context.Context) error {
+func readiness(running context.Context, p publish.Publisher) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if running.Err() != nil {
 			return errors.New("stopping")
 		}
-		_, err := n.Mark(ctx)
+		_, err := p.Mark(ctx)
 		return err
 	}
 }

@@ -52,6 +52,7 @@ type Server struct {
 	socket net.Listener
 	access access
 	dir    string
+	log    *logger
 }
 
 // An access is what another process needs to reach the server.
@@ -76,7 +77,7 @@ func Start(c Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{lock: lock, dir: c.Dir}
+	s := &Server{lock: lock, dir: c.Dir, log: &logger{log: c.Log}}
 	if err := s.start(c); err != nil {
 		s.Shutdown()
 		return nil, err
@@ -117,7 +118,7 @@ func (s *Server) start(c Config) error {
 	if s.server, err = server.NewServer(opts); err != nil {
 		return fmt.Errorf("start NATS server: %w", err)
 	}
-	s.server.SetLoggerV2(&logger{log: c.Log}, false, false, false)
+	s.server.SetLoggerV2(s.log, false, false, false)
 	s.server.Start()
 	if !s.server.ReadyForConnections(startTimeout) {
 		return fmt.Errorf("start NATS server: it was not ready after %v; see the log above, and whether the disk of %s is full", startTimeout, c.Dir)
@@ -203,6 +204,10 @@ func (s *Server) Connect(name string) (*nats.Conn, error) {
 	}
 	return nc, nil
 }
+
+// RanOutOfSpace reports whether the server met a full disk. It stores nothing
+// more then, even when there is room again, until it is started anew.
+func (s *Server) RanOutOfSpace() bool { return s.log.noSpace.Load() }
 
 // Hint is a command line with which to subscribe to what the server holds. It
 // names the file of the password, not the password.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"strings"
 
 	"github.com/skopeflow/skopeflow/ingest"
 	"github.com/skopeflow/skopeflow/normalize"
@@ -71,7 +72,7 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 func message(a *schema.Artifact, raw uint64) publish.Message {
 	return publish.Message{
 		ID: a.ID, EntityID: a.EntityID, Raw: raw,
-		Tenant: a.Tenant, SourceTenant: a.SourceTenant, Dataset: a.Dataset, Subtype: a.Subtype,
+		Tenant: a.Tenant, SourceTenant: a.SourceTenant, Dataset: a.Dataset, Subtype: strings.Clone(a.Subtype), // which is part of the whole event
 		Kind: string(a.Kind), Class: string(a.Class), Severity: string(a.Severity), Time: a.Time.String(),
 	}
 }
