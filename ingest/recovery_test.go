@@ -81,3 +81,18 @@ func TestResendOfAnUnknownIndexRefusedBeginsAgain(t *testing.T) {
 	}
 	t.Error("after 50 refused resends there is no start at the high-water mark")
 }
+
+// A start asks for what happened at its moment too.
+func TestWhatAStartMayBringAgainIsStillRemembered(t *testing.T) {
+	p := &plan{every: time.Minute}
+	since := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+	for past, want := range map[time.Duration]bool{overlap: false, overlap + time.Second: true} {
+		hwm := since.Add(past)
+		s := state{cursor: checkpoint.Cursor{Page: 3, HWM: since}, since: since, req: Request{Op: OpNext}}
+		s, a := p.step(s, action{do: doFetch, req: s.req}, event{now: hwm, answer: Answer{HWM: hwm}, counts: Counts{Received: 1, Stored: 1}})
+		s.cursor = a.cursor
+		if a.do != doSave || a.rotate != want || !want && p.from(s).From.After(since) {
+			t.Errorf("%s %v past since: older ids dropped: %t, want %t", a.do, past, a.rotate, want)
+		}
+	}
+}

@@ -62,8 +62,9 @@ type state struct {
 	after  goal          // what follows a wait
 
 	// What the lane stored is remembered in two generations; see memory. The
-	// younger began at mark, when the lane stood at since: at that high-water
-	// mark, or at the end of that window.
+	// younger began at mark, when the lane stood at since. The older holds what
+	// happened up to since, that moment included, so it is needed until the
+	// vendor is asked from a later one.
 	mark  string
 	since time.Time
 }
@@ -221,10 +222,12 @@ func (p *plan) scanned(s state, e event) (state, action) {
 	return p.ask(s, p.again(s, e.now))
 }
 
-// stands returns where a cursor stands in the vendor's time.
+// stands returns where a cursor stands in the vendor's time: up to which moment
+// there may be events that are stored. A window that reached into the vendor's
+// future is settled windowLag before the last event it may have brought.
 func (p *plan) stands(w Way, c checkpoint.Cursor) time.Time {
 	if w.Windows {
-		return c.Through
+		return c.Through.Add(windowLag)
 	}
 	return c.HWM
 }
@@ -321,7 +324,7 @@ func (p *plan) fetched(s state, e event) (state, action) {
 	switch s.req.Op {
 	case OpStart, OpNext:
 		c.Page++
-		rotate = c.HWM.IsZero() || c.HWM.Sub(s.since) >= overlap
+		rotate = c.HWM.IsZero() || c.HWM.Sub(s.since) > overlap
 	case OpResend: // page n again, or page n+1 if its reply was lost
 		if e.counts.Stored > 0 {
 			c.Page++
@@ -329,7 +332,7 @@ func (p *plan) fetched(s state, e event) (state, action) {
 	case OpWindow:
 		c.Page++
 		c.Through = p.through(s, e)
-		rotate = c.Through.Sub(s.since) >= windowOverlap
+		rotate = c.Through.Sub(s.since) > windowOverlap
 	}
 	if rotate {
 		c.ScanFrom = s.mark

@@ -51,8 +51,15 @@ type rig struct {
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	return newPagedRig(t, 0)
+}
+
+// newPagedRig returns a rig whose tenant gives pages of that size, or of
+// Netskope's own if it is 0.
+func newPagedRig(t *testing.T, events int) *rig {
+	t.Helper()
 	streams := append(netskopesim.Streams(), "events/clientstatus")
-	r := &rig{tenant: netskopesim.New(netskopesim.Config{Wait: &netskopesim.Wait{}, Streams: streams})}
+	r := &rig{tenant: netskopesim.New(netskopesim.Config{Wait: &netskopesim.Wait{}, Streams: streams, PageSize: events})}
 	r.client = netskope.New(netskope.Config{
 		BaseURL: "https://" + host, Agent: "skopeflow/test", Timeout: time.Minute, Grace: time.Minute,
 		Token:     func() (string, error) { return netskopesim.DemoToken, nil },
@@ -60,7 +67,7 @@ func newRig(t *testing.T) *rig {
 	})
 	r.js, _ = natstest.JetStream(t)
 	var err error
-	r.nats, err = publish.OpenNATS(t.Context(), r.js, publish.NATSConfig{Stream: "ARTIFACTS", Prefix: "artifacts", Replicas: 1, MaxBytes: 1 << 30, MaxAge: time.Hour})
+	r.nats, err = publish.OpenNATS(t.Context(), r.js, natsConfig())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,6 +76,10 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func natsConfig() publish.NATSConfig {
+	return publish.NATSConfig{Stream: "ARTIFACTS", Prefix: "artifacts", Replicas: 1, MaxBytes: 1 << 30, MaxAge: time.Hour}
 }
 
 // serveTenant serves the tenant under its name, and returns a transport that
