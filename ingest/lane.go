@@ -142,10 +142,13 @@ func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
 	return event{answer: answer, counts: page.counts, err: err}
 }
 
+// saveTimeout bounds the wait for a cursor to be saved.
+const saveTimeout = 10 * time.Second
+
 // settle saves the cursor of a page of which every event is stored, with the
 // broker's position at that moment. It does so also when told to stop.
 func (l *Lane) settle(a action) (e event) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.page.Context), l.Grace)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.page.Context), saveTimeout)
 	defer cancel()
 	e.cursor = a.cursor
 	if e.cursor.Mark, e.err = l.Broker.Mark(ctx); e.err != nil {

@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -173,7 +172,7 @@ func TestRequestThatNeverLeftIsUnsent(t *testing.T) {
 
 func TestHandshakeThatFailsIsUnsent(t *testing.T) {
 	server := httptest.NewUnstartedServer(answers(200, nil, "")) // of an authority that nobody trusts
-	server.Config.ErrorLog = log.New(io.Discard, "", 0)
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	_, _, err := next(t, server.URL)

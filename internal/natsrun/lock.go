@@ -3,6 +3,7 @@ package natsrun
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 // Free returns nil if no process has the directory, else a sentence that names
 // the one that has. A directory that is not there is free.
 func Free(dir string) error {
-	if _, err := os.Stat(dir); err != nil {
+	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	lock, err := lockDir(dir)
