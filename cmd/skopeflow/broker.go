@@ -138,12 +138,34 @@ func (b *broker) close() {
 	}
 }
 
-// attach connects a command to the broker that a running skopeflow uses.
-func attach(ctx context.Context, cfg *Config, command string) (*nats.Conn, error) {
-	if cfg.NATS.URL != "" {
-		return remote(cfg).Connect(command)
+// An attachment is a command's connection to the broker that a running
+// skopeflow uses.
+type attachment struct {
+	cfg  *Config
+	conn *nats.Conn
+	js   jetstream.JetStream
+}
+
+// attach makes one. Its connection is the caller's to close.
+func attach(ctx context.Context, command string) (*attachment, error) {
+	cfg, err := loadConfig()
+	if err != nil {
+		return nil, err
 	}
-	return natsrun.Attach(ctx, cfg.DataDir, command)
+	connect := func() (*nats.Conn, error) { return natsrun.Attach(ctx, cfg.DataDir, command) }
+	if cfg.NATS.URL != "" {
+		connect = func() (*nats.Conn, error) { return remote(cfg).Connect(command) }
+	}
+	nc, err := connect()
+	if err != nil {
+		return nil, err
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		nc.Close()
+		return nil, fmt.Errorf("open JetStream: %w", err)
+	}
+	return &attachment{cfg: cfg, conn: nc, js: js}, nil
 }
 
 // natsConfig says how the stream is made. Where the server runs inside, it may

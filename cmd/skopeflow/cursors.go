@@ -11,8 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/skopeflow/skopeflow/checkpoint"
 )
 
@@ -32,25 +30,17 @@ func runCursors(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err := checkOutput(*kind); err != nil {
 		return err
 	}
-	cfg, err := loadConfig()
-	if err != nil {
-		return err
-	}
 	switch {
 	case args[0] == "list" && len(rest) == 0, args[0] == "show" && len(rest) == 1:
 	default:
 		return &usageError{"skopeflow cursors: say list, or show LANE"}
 	}
-	nc, err := attach(ctx, cfg, "cursors")
+	a, err := attach(ctx, "cursors")
 	if err != nil {
 		return err
 	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
-	kv, err := checkpoint.OpenKV(ctx, js, cfg.NATS.Replicas)
+	defer a.conn.Close()
+	kv, err := checkpoint.OpenKV(ctx, a.js, a.cfg.NATS.Replicas)
 	if err != nil {
 		return err
 	}

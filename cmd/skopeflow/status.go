@@ -42,16 +42,12 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 	if err := checkOutput(*kind); err != nil {
 		return err
 	}
-	cfg, err := loadConfig()
+	a, err := attach(ctx, "status")
 	if err != nil {
 		return err
 	}
-	nc, err := attach(ctx, cfg, "status")
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	lanes, err := askState(ctx, nc, cfg.NATS.Stream)
+	defer a.conn.Close()
+	lanes, err := askState(ctx, a.conn, a.cfg.NATS.Stream)
 	if err != nil {
 		return err
 	}

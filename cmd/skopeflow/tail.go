@@ -27,27 +27,19 @@ func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if err := checkOutput(*kind); err != nil {
 		return err
 	}
-	cfg, err := loadConfig()
+	a, err := attach(ctx, "tail")
 	if err != nil {
 		return err
 	}
-	nc, err := attach(ctx, cfg, "tail")
-	if err != nil {
-		return err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return fmt.Errorf("open JetStream: %w", err)
-	}
+	defer a.conn.Close()
 	if *filter == "" {
-		*filter = cfg.NATS.SubjectPrefix + ".>"
+		*filter = a.cfg.NATS.SubjectPrefix + ".>"
 	}
 	consumer := jetstream.OrderedConsumerConfig{FilterSubjects: []string{*filter}, DeliverPolicy: jetstream.DeliverNewPolicy}
 	if *all {
 		consumer.DeliverPolicy = jetstream.DeliverAllPolicy
 	}
-	err = follow(ctx, js, cfg.NATS.Stream, consumer, func(data []byte) error {
+	err = follow(ctx, a.js, a.cfg.NATS.Stream, consumer, func(data []byte) error {
 		if err := printArtifact(stdout, *kind, data); err != nil {
 			return err
 		}

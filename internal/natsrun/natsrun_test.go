@@ -118,3 +118,29 @@ func TestPasswordOutlivesARestart(t *testing.T) {
 		t.Error("the restarted server has another password")
 	}
 }
+
+func TestFreeTellsWhetherAProcessHasTheDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := Free(filepath.Join(dir, "not-there")); err != nil {
+		t.Errorf("a directory that is not there: %v, want nil", err)
+	}
+	if err := Free(dir); err != nil {
+		t.Errorf("an unused directory: %v, want nil", err)
+	}
+	start(t, dir, None)
+	if err := Free(dir); err == nil || !strings.Contains(err.Error(), "another skopeflow") {
+		t.Errorf("a directory in use: %v, want a sentence", err)
+	}
+}
+
+func TestFullDiskIsRemembered(t *testing.T) {
+	s := start(t, t.TempDir(), None)
+	s.log.Errorf("JetStream failed to store a msg: %s", "write 1.blk: input/output error")
+	if s.RanOutOfSpace() {
+		t.Error("another error is taken for a full disk")
+	}
+	s.log.Errorf("JetStream failed to store a msg: %s", "write 1.blk: no space left on device")
+	if !s.RanOutOfSpace() {
+		t.Error("a full disk is not noticed")
+	}
+}
