@@ -129,7 +129,7 @@ func TestBadAnswersAreOneSentenceEachAndLoseNothing(t *testing.T) {
 		"acme.events.network":     {ingest.Blocked, "your licence does not cover this", "licence"},
 		"acme.alerts.dlp":         {ingest.Blocked, "503 Service Unavailable", ""},
 		"gone.events.page":        {ingest.Unreachable, "connection refused", "Check the base URL, DNS, the proxy and the firewall"},
-		"intruder.events.page":    {ingest.NotAuthenticated, "401 Unauthorized", "NETSKOPE_API_TOKEN"},
+		"intruder.events.page":    {ingest.NotAuthenticated, "401 Unauthorized", "API token"},
 	}
 	all := c.awaitLanes(t, func(all map[string]laneState) bool {
 		for lane, w := range want {

@@ -172,8 +172,8 @@ func TestCheckSaysALineForEachFactAndTheWorstIsTheExitCode(t *testing.T) {
 		says              []string
 	}{
 		{"all granted", granted, simToken, nil, exitOK, []string{"ok    acme events/page", "granted, read by dataexport", "All is well"}},
-		{"by the query API", byData, simToken, nil, exitOK, []string{"granted, read by data\n", "All is well"}},
-		{"wrong token", granted, "wr0ng", nil, exitNotAuthenticated, []string{"no    acme events/page", "401 Unauthorized", "set NETSKOPE_API_TOKEN"}},
+		{"by the query API", byData, simToken, nil, exitOK, []string{"granted, read by data, since dataexport is refused", "All is well"}},
+		{"wrong token", granted, "wr0ng", nil, exitNotAuthenticated, []string{"no    acme events/page", "401 Unauthorized", "set it as this instance's API token"}},
 		{"a grant is missing", partly, simToken, nil, exitNotAllowed, []string{"ok    acme events/page", "no    acme events/audit", "scope /api/v2/events/dataexport/events/audit (Read)", `"Audit Log"`}},
 		{"a named mode that is not granted", partly, simToken, []string{"NETSKOPE_MODE=data"}, exitNotAllowed, []string{"no    acme events/page", "scope /api/v2/events/data/page (Read)"}},
 		{"a feed the tenant lacks", serveLocal(t, netskopesim.New(netskopesim.Config{Streams: []string{"events/page"}, Tokens: map[string]netskopesim.Token{simToken: {}}})), simToken, []string{"NETSKOPE_STREAMS=incident"}, exitNotFound, []string{"404 Not Found", "NETSKOPE_STREAMS"}},
