@@ -140,6 +140,8 @@ func showDemo(ctx context.Context, p *program, cfg *Config, lines int, w io.Writ
 	for {
 		select {
 		case <-ctx.Done():
+			fmt.Fprintln(w, progress(p.statuses(), time.Since(begin)))
+			fmt.Fprintln(w, "The demo ends; what it stored is removed.")
 			return
 		case <-tick.C:
 			mu.Lock()

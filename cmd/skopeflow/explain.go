@@ -64,7 +64,7 @@ func printExplained(w io.Writer, rows []normalize.Row, a *schema.Artifact) error
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "NETSKOPE\tVALUE\tRULE\tARTIFACT\tWARNING")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%.60s\t%s\t%s\t%s\n", r.Key, r.Value, r.Rule, r.Field, r.Warning)
+		fmt.Fprintf(table, "%s\t%.60s\t%s\t%s\t%s\n", printable(r.Key), printable(r.Value), r.Rule, r.Field, r.Warning)
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)

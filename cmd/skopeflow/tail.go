@@ -93,7 +93,7 @@ func artifactLine(data []byte) string {
 	if err := json.Unmarshal(data, &a); err != nil {
 		return fmt.Sprintf("unreadable artifact: %v", err)
 	}
-	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", a.Time.Time().Format("15:04:05"), a.Severity, a.Dataset, a.Action, printable(a.Message))
+	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", a.Time.Time().UTC().Format("01-02 15:04:05Z"), a.Severity, a.Dataset, a.Action, printable(a.Message))
 }
 
 // lineWidth bounds the text of an event on a terminal line, in bytes.
