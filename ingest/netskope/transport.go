@@ -41,29 +41,22 @@ func http1() *http.Protocols {
 // name cannot lead elsewhere. A proxy was configured by the operator and may be
 // anywhere; it is the proxy that then resolves the tenant's name.
 func dial(c Config) func(ctx context.Context, network, addr string) (net.Conn, error) {
-	guarded := &net.Dialer{Timeout: 10 * time.Second, Control: func(_, address string, _ syscall.RawConn) error {
-		return allowed(address, c.Allow)
-	}}
-	open := &net.Dialer{Timeout: 10 * time.Second}
+	dialer := &net.Dialer{Timeout: 10 * time.Second}
 	base, err := url.Parse(c.BaseURL)
-	direct := ""
-	if err == nil && !isLoopback(base.Hostname()) {
-		direct = hostPort(base)
+	open := err == nil && (isLoopback(base.Hostname()) || proxied(c, base))
+	if !open {
+		dialer.Control = func(_, address string, _ syscall.RawConn) error { return allowed(address, c.Allow) }
 	}
-	return func(ctx context.Context, network, addr string) (net.Conn, error) {
-		if addr == direct {
-			return guarded.DialContext(ctx, network, addr)
-		}
-		return open.DialContext(ctx, network, addr)
-	}
+	return dialer.DialContext
 }
 
-func hostPort(u *url.URL) string {
-	port := u.Port()
-	if port == "" {
-		port = "443"
+// proxied reports whether requests to the tenant go by a proxy.
+func proxied(c Config, base *url.URL) bool {
+	if c.Proxy == nil {
+		return false
 	}
-	return net.JoinHostPort(u.Hostname(), port)
+	proxy, err := c.Proxy(&http.Request{URL: base})
+	return err == nil && proxy != nil
 }
 
 func isLoopback(host string) bool {
