@@ -42,9 +42,7 @@ type Cursor struct {
 	// Page counts the pages settled. While it is zero nothing is, and the lane
 	// asks for Start again and again.
 	Page uint64 `json:"page"`
-	// Events is how many events the last settled page held. An iterator whose
-	// last page held some and which now repeats none has been forgotten by
-	// Netskope.
+	// Events is how many events the last settled page held.
 	Events int `json:"events"`
 	// HWM is Netskope's high-water mark at the last settled page.
 	HWM time.Time `json:"hwm,omitzero"`
