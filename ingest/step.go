@@ -394,7 +394,7 @@ func unstored(s state, after goal, err error) (state, action) {
 	a := action{do: doWait, backoff: true, word: BrokerDown, why: err.Error(), hint: "Nothing is asked of Netskope until it answers again, and nothing is lost."}
 	switch {
 	case isFull(err):
-		a.word, a.hint = BrokerFull, "Raise NATS_MAX_BYTES, shorten NATS_MAX_AGE or let consumers catch up. Nothing is asked of Netskope meanwhile, and nothing is lost."
+		a.word, a.hint = BrokerFull, "Raise NATS_MAX_BYTES or shorten NATS_MAX_AGE, and start again. Nothing is asked of Netskope meanwhile, and nothing is lost."
 	case errors.Is(err, checkpoint.ErrConflict):
 		a.word, a.wait, a.hint = InConflict, slow/5, "Another skopeflow reads this lane from the same NATS. Run one, or give them different instances."
 	}
