@@ -24,7 +24,7 @@ type maker struct {
 func newMaker(p *Pipeline) *maker { return &maker{p: p, mapper: normalize.NewMapper()} }
 
 // sourceAPIs names the API family in artifacts by the lane's mode.
-var sourceAPIs = map[string]string{"dataexport": "v2_dataexport", "data": "v2_data", "v1": "v1"}
+var sourceAPIs = map[string]string{"dataexport": "v2_dataexport", "data": "v2_data"}
 
 // batch maps the events of a part, leaves out those that are stored already,
 // and encodes the rest. The part's bytes are given back.
