@@ -16,7 +16,7 @@ import (
 // examples returns the artifact of every published example, by file name.
 func examples(t *testing.T) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob("../normalize/testdata/examples/*.json")
+	files, err := filepath.Glob("testdata/examples/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
@@ -187,7 +187,7 @@ func TestEveryFieldOfTheJSONSchemaHasAPlace(t *testing.T) {
 }
 
 func TestIDsAreThoseOfTheVectors(t *testing.T) {
-	text, err := os.ReadFile("testdata/id_vectors.json")
+	text, err := os.ReadFile("testdata/maps/id_vectors.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func decode(t *testing.T, text []byte) any {
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
-	text, err := os.ReadFile("../normalize/testdata/examples/page.json")
+	text, err := os.ReadFile("testdata/examples/page.json")
 	if err != nil {
 		b.Fatal(err)
 	}
