@@ -50,11 +50,16 @@ var actions = map[string]schema.Action{
 
 // actionOf returns what a word means: unknown if there is none, other if it is not in the table.
 func (m *Mapper) actionOf(raw string) schema.Action {
-	m.out = appendFolded(m.out[:0], raw)
-	if known, ok := actions[string(m.out)]; ok {
+	if known, ok := m.knownAction(raw); ok {
 		return known
 	}
 	return schema.ActionOther
+}
+
+func (m *Mapper) knownAction(raw string) (schema.Action, bool) {
+	m.out = appendFolded(m.out[:0], raw)
+	known, ok := actions[string(m.out)]
+	return known, ok
 }
 
 // appendFolded appends s in lower case, without spaces, underscores and hyphens; a hyphen alone stays.

@@ -39,7 +39,7 @@ var alert = dataset{
 		"cred.breach_id":          text("breach_id"),
 		"cred.breach_time":        instant("breach_date"),
 		"cred.breach_description": text("breach_description"),
-		"cred.username":           text("matched_username"),
+		"cred.username":           text("matched_username", "shared_credential_user"),
 		"cred.password_type":      text("password_type"),
 		"posture.account_id":      text("account_id"),
 		"posture.account_name":    text("account_name"),
@@ -61,9 +61,10 @@ var alert = dataset{
 		"peripheral.product_id":   text("usb_product_id"),
 		"peripheral.serial":       text("usb_device_sn"),
 	}),
-	dropped: map[string]string{
-		"type": "the detector's internal name; alert_type says what it is",
-	},
+	dropped: dropping(map[string]string{
+		"type":    "the detector's internal name; alert_type says what it is",
+		"orig_ty": "the detector's internal name; alert_type says what it is",
+	}),
 	derive: commonDerive,
 	class:  alertClass,
 }

@@ -13,11 +13,13 @@ var application = dataset{
 	table: common.with(table{
 		"subtype":       subtype("type"),
 		"severity":      severity("application"),
+		"finding.id":    id("incident_id"),
 		"finding.title": text("alert_name"),
 		"finding.type":  text("alert_type"),
 	}),
-	derive: commonDerive,
-	class:  applicationClass,
+	dropped: plumbing,
+	derive:  commonDerive,
+	class:   applicationClass,
 }
 
 // fileVerbs are the activities that are something done to a file.

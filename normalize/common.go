@@ -1,6 +1,7 @@
 package normalize
 
 import (
+	"maps"
 	"math"
 
 	"github.com/skopeflow/skopeflow/schema"
@@ -10,7 +11,7 @@ import (
 var basic = table{
 	"native_id":      text("_id"),
 	"dataset":        sameAs("event_type"),
-	"insertion_time": instant("_insertion_epoch_timestamp", "ns_insertion_epoch_timestamp", "_raw_event_inserted_at"),
+	"insertion_time": instant("_insertion_epoch_timestamp", "ns_insertion_epoch_timestamp", "insertion_epoch_timestamp", "_raw_event_inserted_at"),
 	"time":           eventTime("timestamp"),
 	"count":          count("count", "suppression_count", "num_sessions"),
 	"tags":           commaList("tags"),
@@ -70,7 +71,7 @@ var common = basic.with(table{
 	"device.os_version":          text("os_version"),
 	"device.managed":             managed("device_classification", "deviceClassification"),
 	"app.name":                   text("app"),
-	"app.category":               text("appcategory", "category"),
+	"app.category":               text("appcategory", "category", "_category_name"),
 	"app.suite":                  text("appsuite"),
 	"app.instance":               text("instance", "instance_name"),
 	"app.instance_id":            text("instance_id"),
@@ -85,7 +86,7 @@ var common = basic.with(table{
 	"url.referrer":               text("referer"),
 	"url.page":                   text("page"),
 	"url.site":                   text("site", "page_site"),
-	"url.categories":             list("other_categories", "category"),
+	"url.categories":             list("other_categories", "category", "_category_name"),
 	"http.method":                upper("http_method"),
 	"http.version":               httpVersion("protocol"),
 	"http.user_agent":            text("useragent"),
@@ -110,7 +111,7 @@ var common = basic.with(table{
 	"net.traffic_type":           text("traffic_type"),
 	"net.tunnel_id":              id("tunnel_id"),
 	"net.tunnel_type":            text("tunnel_type"),
-	"net.pop":                    text("netskope_pop", "publisher_pop"),
+	"net.pop":                    text("netskope_pop", "publisher_pop", "_gef_src_dp"),
 	"net.publisher":              text("publisher_name"),
 	"net.bypassed":               truth("bypass_traffic"),
 	"net.bypass_reason":          text("bypass_reason"),
@@ -160,6 +161,39 @@ var common = basic.with(table{
 	"process.user":               text("os_user_name"),
 	"email.subject":              text("email_title", "subject"),
 })
+
+// plumbing are the keys in which Netskope keeps notes for itself. Most come by events/data only, so that without them an event
+// is the same artifact whichever way it came. What they say of the event stands in a field already.
+var plumbing = map[string]string{
+	"src_time":               "the clock on the wall of the client, without a zone; time says when in UTC",
+	"_category_id":           "the number of a category; url.categories and app.category name it",
+	"_category_tags":         "the numbers of the categories that url.categories names",
+	"_raw_event_inserted_at": "the time of insertion once more; insertion_time has it",
+	"_ef_received_at":        "a step on the way to insertion, which insertion_time tells",
+	"_creation_timestamp":    "a step on the way to insertion, which insertion_time tells",
+	"_src_epoch_now":         "src_time as a number",
+	"_forwarded_by":          "the machine inside Netskope that passed the record on",
+	"_service_identifier":    "the program inside Netskope that made the record",
+	"_nshostname":            "the machine inside Netskope that made the record",
+	"_correlation_id":        "joins the logs of Netskope's own services; dataexport does not show it",
+	"_event_id":              "the record's number inside Netskope's pipeline; _id is the one that its APIs know",
+	"_resource_name":         "the part of Netskope's pipeline that made the record",
+	"src_geoip_src":          "the number of the database that the place of the source is from",
+	"dst_geoip_src":          "the number of the database that the place of the destination is from",
+	"_content_version":       "the version of Netskope's category list",
+	"_session_begin":         "a switch inside Netskope's pipeline",
+	"_appsession_start":      "a switch inside Netskope's pipeline",
+	"_skip_geoip_lookup":     "a switch inside Netskope's pipeline",
+	"_client_timeout":        "a switch inside Netskope's pipeline",
+	"_tenant_max_file_size":  "a limit of the tenant, not of the event",
+}
+
+// dropping returns reasons together with those for plumbing.
+func dropping(more map[string]string) map[string]string {
+	all := maps.Clone(plumbing)
+	maps.Copy(all, more)
+	return all
+}
 
 // commonDerive goes with the common table.
 var commonDerive = []func(*Mapper, *schema.Artifact){userDomain, addressAsHost, takeURLApart, connectionDuration}

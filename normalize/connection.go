@@ -10,6 +10,7 @@ var connection = dataset{
 		"subtype":  subtype("type"),
 		"severity": severity("connection"),
 	}),
-	derive: commonDerive,
-	class:  always(schema.ClassHTTP),
+	dropped: plumbing,
+	derive:  commonDerive,
+	class:   always(schema.ClassHTTP),
 }

@@ -1,6 +1,42 @@
 package normalize
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/skopeflow/skopeflow/schema"
+)
+
+// Datasets returns the canonical names of all datasets.
+func Datasets() []string {
+	return []string{"alert", "page", "connection", "application", "audit", "network", "incident", "endpoint", "clientstatus", "infrastructure", "transaction"}
+}
+
+// A Line is a line of a dataset's table: which keys may give a field its value, best first, and by which conversion.
+type Line struct {
+	Field string // of the artifact, dotted
+	Rule  string
+	Keys  []string // of the event; dotted, for a member of an object
+}
+
+// Table returns the table of a dataset in the order of the schema; none for an unknown one.
+func Table(name string) []Line {
+	d, _ := datasetOf(name)
+	var lines []Line
+	for _, f := range schema.Fields() {
+		if l, ok := d.table[f.Name]; ok {
+			lines = append(lines, Line{f.Name, l.rule, slices.Clone(l.keys)})
+		}
+	}
+	return lines
+}
+
+// Dropped returns the keys of a dataset whose values are let go where no field takes them, and why.
+func Dropped(name string) map[string]string {
+	d, _ := datasetOf(name)
+	return maps.Clone(d.dropped)
+}
 
 // datasetOf returns the dataset with a canonical name.
 func datasetOf(name string) (dataset, bool) {

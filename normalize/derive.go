@@ -238,23 +238,23 @@ func (m *Mapper) finish(a *schema.Artifact) {
 	settleOutcome(a)
 	a.Class = m.plan.class(m, a)
 	m.identify(a)
-	m.say(a)
+	m.out = AppendMessage(m.out[:0], a)
+	a.Message = string(m.out)
 	m.collectUnmapped(a)
 }
 
-// say writes the message: what happened, who did it, where, and what was done about it.
-func (m *Mapper) say(a *schema.Artifact) {
-	dst := append(append(append(m.out[:0], a.Dataset...), '/'), a.Subtype...)
+// AppendMessage appends the sentence of an artifact: what happened, who did it, where, and what was done about it.
+func AppendMessage(dst []byte, a *schema.Artifact) []byte {
+	dst = append(append(append(dst, a.Dataset...), '/'), a.Subtype...)
 	dst = append(append(dst, ": "...), firstOf(a.Finding.Title, a.ActivityRaw, a.HTTP.Method, a.Dataset)...)
 	dst = append(append(dst, " by "...), firstOf(a.User.Email, a.User.Name, "-")...)
 	if place := firstOf(a.App.Name, a.URL.Host, a.Dst.Hostname); place != "" {
 		dst = append(append(dst, " on "...), place...)
 	}
-	if a.Action != schema.ActionUnknown {
+	if a.Action != "" && a.Action != schema.ActionUnknown {
 		dst = append(append(append(dst, " ["...), a.Action...), ']')
 	}
-	m.out = dst
-	a.Message = string(dst)
+	return dst
 }
 
 func firstOf(texts ...string) string {

@@ -12,7 +12,7 @@ type Row struct {
 	Value   string // a string's text; the JSON of other values
 	Rule    string // the conversions that took the value
 	Field   string // the artifact's fields that have it; "unmapped"; "empty"; or "dropped: " and the reason
-	Warning string // what did not fit
+	Warning string // what did not fit, and what Netskope has not published
 }
 
 // trace notes what happens to each member, by its index.
@@ -31,8 +31,12 @@ func (t *trace) warned(i int, warning string) {
 
 // Explain maps one event, and tells of each of its keys, in the order of the event, what became of it.
 func Explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, error) {
-	m := NewMapper()
+	return NewMapper().explain(env, raw)
+}
+
+func (m *Mapper) explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, error) {
 	m.trace = &trace{make(map[int][]string), make(map[int][]string), make(map[int][]string)}
+	defer func() { m.trace = nil }()
 	var a schema.Artifact
 	if err := m.Map(env, raw, &a); err != nil {
 		return nil, a, err

@@ -19,6 +19,7 @@ func FuzzMap(f *testing.F) {
 	f.Add(uint8(6), []byte(`{"dlp_match_info":"[{\"dlp_rules\":[{\"dlp_rule_score\":1}]}]","cc":"a,b","status":"\u00c4B c"}`))
 	required := requiredFields(f)
 	m := NewMapper()
+	m.Drift = new(DriftCounter)
 	f.Fuzz(func(t *testing.T, dataset uint8, raw []byte) {
 		env := envelope(datasets[int(dataset)%len(datasets)])
 		var a, again schema.Artifact
@@ -47,6 +48,7 @@ func FuzzMap(f *testing.F) {
 		if err := NewMapper().Map(env, raw, &again); err != nil || string(again.AppendJSON(nil)) != string(text) {
 			t.Errorf("%v, a second time it is\n%s\nnot\n%s", err, again.AppendJSON(nil), text)
 		}
+		boundedDrifts(t, m.Drift)
 	})
 }
 

@@ -28,6 +28,8 @@ type Envelope struct {
 
 // A Mapper turns raw events into artifacts. It is reused from event to event and serves one goroutine.
 type Mapper struct {
+	Drift *DriftCounter // counts what departs from Netskope's published schema; may be nil, and shared with other Mappers
+
 	plans map[string]*plan
 
 	env     *Envelope
@@ -43,7 +45,8 @@ type Mapper struct {
 	name    []byte   // what the artifact's id is the id of
 	strings []string // a slab that lists are cut from
 	folded  map[string]string
-	trace   *trace // set while an event is explained
+	drifts  []drifted // what the event has drifted by, but for new keys
+	trace   *trace    // set while an event is explained
 }
 
 // A member is one key of the event with its value.
@@ -87,6 +90,7 @@ func (m *Mapper) Map(env *Envelope, raw []byte, a *schema.Artifact) error {
 		derive(m, a)
 	}
 	m.finish(a)
+	m.noteDrift(a)
 	return nil
 }
 
@@ -106,7 +110,7 @@ func (m *Mapper) planOf(name string) (*plan, error) {
 func (m *Mapper) begin(env *Envelope, p *plan) {
 	m.env, m.plan, m.object = env, p, nil
 	clear(m.seen)
-	m.members, m.names, m.unknown = m.members[:0], m.names[:0], m.unknown[:0]
+	m.members, m.names, m.unknown, m.drifts = m.members[:0], m.names[:0], m.unknown[:0], m.drifts[:0]
 	if cap(m.slots) < len(p.keys) {
 		m.slots = make([]int, len(p.keys))
 	}
@@ -280,6 +284,9 @@ func (m *Mapper) warn(a *schema.Artifact, v *member, field, problem string) {
 	a.Warnings = append(a.Warnings, warning)
 	if m.trace != nil {
 		m.trace.warned(m.index(v), warning)
+	}
+	if kind, example := m.driftOf(v, problem); kind != "" {
+		m.drift(kind, v, example, "")
 	}
 }
 

@@ -39,7 +39,7 @@ type example struct {
 
 func examples(t testing.TB) []example {
 	t.Helper()
-	files, err := filepath.Glob("testdata/examples/*.json")
+	files, err := filepath.Glob("../schema/testdata/examples/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}

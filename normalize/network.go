@@ -14,8 +14,9 @@ var network = dataset{
 		"dns.query":   text("qdomain"),
 		"dns.type":    text("qtype"),
 	}),
-	derive: append(commonDerive[:len(commonDerive):len(commonDerive)], sessionDuration),
-	class:  networkClass,
+	dropped: plumbing,
+	derive:  append(commonDerive[:len(commonDerive):len(commonDerive)], sessionDuration),
+	class:   networkClass,
 }
 
 // bySession adds the session, because different sessions have been seen with one _id and one time.

@@ -10,6 +10,7 @@ var page = dataset{
 		"subtype":  subtype("type"),
 		"severity": severity("page"),
 	}),
-	derive: commonDerive,
-	class:  always(schema.ClassHTTP),
+	dropped: plumbing,
+	derive:  commonDerive,
+	class:   always(schema.ClassHTTP),
 }

@@ -57,6 +57,7 @@ type key struct {
 	inner   string // within its object; the name itself at the top
 	reason  string // why it is dropped if no field takes it
 	literal bool   // takes part even if it looks like a placeholder: NA is Namibia
+	shapes  shapes // the dictionary's; 0 where only a table knows the key
 }
 
 // An object is a member whose own members are keys.
@@ -108,7 +109,7 @@ func (p *plan) slot(name string) int {
 	if !ok {
 		slot = len(p.keys)
 		slots[inner] = slot
-		p.keys = append(p.keys, key{name: name, inner: inner})
+		p.keys = append(p.keys, key{name: name, inner: inner, shapes: dictionary()[name]})
 	}
 	return slot
 }

@@ -177,3 +177,19 @@ func (t *Tenant) Count(endpoint string) int64 {
 	}
 	return n
 }
+
+// Records yields the events that the endpoint holds so far, as dataexport shows
+// them. The bytes are good until the next one.
+func (t *Tenant) Records(endpoint string) iter.Seq[[]byte] {
+	now := t.now().UnixNano()
+	return func(yield func([]byte) bool) {
+		var event []byte
+		for _, src := range t.store.of(endpoint) {
+			for i := range src.length(now) {
+				if event = src.appendEvent(event[:0], i, false); !yield(event) {
+					return
+				}
+			}
+		}
+	}
+}

@@ -30,7 +30,7 @@ type example struct {
 // bring. Transaction events have a way of their own.
 func examples(t *testing.T) []example {
 	t.Helper()
-	files, err := filepath.Glob("../../normalize/testdata/examples/*.json")
+	files, err := filepath.Glob("../../schema/testdata/examples/*.json")
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no examples: %v", err)
 	}
@@ -106,7 +106,7 @@ type vector struct {
 
 func idVectors(t *testing.T) map[string]vector {
 	t.Helper()
-	text, err := os.ReadFile("../../schema/testdata/id_vectors.json")
+	text, err := os.ReadFile("../../schema/testdata/maps/id_vectors.json")
 	if err != nil {
 		t.Fatal(err)
 	}
