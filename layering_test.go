@@ -30,7 +30,7 @@ var core = map[string][]string{
 }
 
 // leaves import nothing of this module and may be imported by all of it.
-var leaves = []string{"internal/jsonscan", "internal/linger"}
+var leaves = []string{"internal/jsonscan", "internal/linger", "internal/typo"}
 
 // barred says what of the world outside a layer must not import, and what is
 // below it with it.

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/skopeflow/skopeflow/internal/typo"
 )
 
 // The feeds of Netskope's dataexport API, by the path under
@@ -104,7 +106,7 @@ func unknownStream(name string) string {
 	if !strings.Contains(name, "/") {
 		full = "events/" + name
 	}
-	if near, d := nearest(full, feedNames()); d <= nearMiss {
+	if near, d := typo.Nearest(full, feedNames()); d <= nearMiss {
 		return fmt.Sprintf("%q (did you mean %s?)", name, near)
 	}
 	return strconv.Quote(name)

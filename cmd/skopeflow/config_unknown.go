@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/skopeflow/skopeflow/internal/typo"
 )
 
 // nearMiss is the edit distance up to which one name is taken for a misspelt
@@ -44,7 +46,7 @@ func refuseUnknown(known []string, p *problems) {
 		case hasAnyPrefix(name, ownPrefixes):
 			p.errs = append(p.errs, fmt.Errorf("unknown variable %s; %s", name, meant(name, known)))
 		case hasAnyPrefix(name, sharedPrefixes):
-			if near, d := nearest(name, known); d <= nearMiss {
+			if near, d := typo.Nearest(name, known); d <= nearMiss {
 				p.errs = append(p.errs, fmt.Errorf("unknown variable %s; did you mean %s?", name, near))
 			}
 		}
@@ -63,7 +65,7 @@ func hasAnyPrefix(name string, prefixes []string) bool {
 // meant says what to do about an unknown variable: a misspelt one, one of an
 // instance that is not listed, or one that lacks a word, as NETSKOPE_TOKEN does.
 func meant(name string, known []string) string {
-	near, d := nearest(name, known)
+	near, d := typo.Nearest(name, known)
 	if d <= nearMiss {
 		return fmt.Sprintf("did you mean %s?", near)
 	}
@@ -76,39 +78,8 @@ func meant(name string, known []string) string {
 		return slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(has, w) })
 	})
 	if len(longer) > 0 {
-		near, _ = nearest(name, longer)
+		near, _ = typo.Nearest(name, longer)
 		return fmt.Sprintf("did you mean %s?", near)
 	}
 	return "skopeflow help env lists those there are"
-}
-
-// nearest returns the name in list with the smallest edit distance to name.
-func nearest(name string, list []string) (near string, distance int) {
-	distance = len(name) + 1
-	for _, l := range list {
-		if d := editDistance(name, l); d < distance {
-			near, distance = l, d
-		}
-	}
-	return near, distance
-}
-
-// editDistance counts the bytes to insert, delete or replace to make a into b.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := 1
-			if a[i] == b[j] {
-				cost = 0
-			}
-			diagonal, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, diagonal+cost)
-		}
-	}
-	return row[len(b)]
 }

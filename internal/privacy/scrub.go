@@ -1,0 +1,228 @@
+package privacy
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/skopeflow/skopeflow/schema"
+)
+
+// cutQueries cuts the fields that are URLs, which mostly have no scheme.
+func cutQueries(a *schema.Artifact, w *words) {
+	w.add(strings.ToLower(a.URL.Query), mark)
+	a.URL.Query = ""
+	for _, at := range []*string{&a.URL.Full, &a.URL.Path, &a.URL.Referrer, &a.URL.Page, &a.URL.Site, &a.Threat.Indicator} {
+		rest, query, _ := strings.Cut(*at, "?")
+		*at = rest
+		w.add(strings.ToLower(query), mark)
+	}
+}
+
+// scrub replaces the words in all fields that are not named.
+func (r *Rules) scrub(a *schema.Artifact, w *words) {
+	if len(w.list) == 0 && !w.queries {
+		return
+	}
+	for _, place := range r.texts {
+		if at := place(a); *at != "" {
+			*at = w.replaceIn(*at)
+		}
+	}
+	for _, place := range r.addrs {
+		if at := place(a); *at != "" {
+			*at = addressOrNone(w.replaceIn(*at))
+		}
+	}
+	for _, place := range r.lists {
+		at := place(a)
+		*at = w.replaceInAll(*at)
+	}
+	a.User.Attributes = w.replaceInJSON(a.User.Attributes)
+	a.Audit.Details = w.replaceInJSON(a.Audit.Details)
+	a.DLP.Matches = w.replaceInMatches(a.DLP.Matches)
+	for i := range a.Enrichments {
+		e := &a.Enrichments[i]
+		e.Name, e.Value, e.Data = w.replaceIn(e.Name), w.replaceIn(e.Value), w.replaceInJSON(e.Data)
+	}
+}
+
+func addressOrNone(s string) string {
+	if _, err := netip.ParseAddr(s); err != nil {
+		return ""
+	}
+	return s
+}
+
+func (w *words) replaceInMatches(matches []schema.DLPMatch) []schema.DLPMatch {
+	matches = slices.Clone(matches)
+	for i := range matches {
+		m := &matches[i]
+		m.Policy, m.Profile, m.Action = w.replaceIn(m.Policy), w.replaceIn(m.Profile), w.replaceIn(m.Action)
+		m.ForensicID, m.Rules = w.replaceIn(m.ForensicID), slices.Clone(m.Rules)
+		for j := range m.Rules {
+			rule := &m.Rules[j]
+			rule.Name, rule.Severity, rule.Identifiers = w.replaceIn(rule.Name), w.replaceIn(rule.Severity), w.replaceInAll(rule.Identifiers)
+		}
+	}
+	return matches
+}
+
+func (w *words) replaceInAll(list []string) []string {
+	for i, s := range list {
+		if changed := w.replaceIn(s); changed != s {
+			list = slices.Clone(list)
+			list[i] = changed
+		}
+	}
+	return list
+}
+
+// replaceIn returns text without the words. A text beyond ASCII in which one is found is returned in lower case, because
+// letters may change their length with their case.
+func (w *words) replaceIn(text string) string {
+	if w.queries {
+		text = withoutQueries(text)
+	}
+	lower := strings.ToLower(text)
+	if !isASCII(text) {
+		if changed := w.replaceAligned(lower, lower); changed != lower {
+			return changed
+		}
+		return text
+	}
+	return w.replaceAligned(text, lower)
+}
+
+// replaceAligned finds in lower and replaces in text, which differ in case only.
+func (w *words) replaceAligned(text, lower string) string {
+	for i := range w.list {
+		word := &w.list[i]
+		if !strings.Contains(lower, word.from) {
+			continue
+		}
+		var out, outLower strings.Builder
+		copied, from := 0, 0
+		for {
+			next := strings.Index(lower[from:], word.from)
+			if next < 0 {
+				break
+			}
+			start := from + next
+			end := start + len(word.from)
+			if !isWhole(lower, start, end) {
+				from = start + 1
+				continue
+			}
+			out.WriteString(text[copied:start] + word.to)
+			outLower.WriteString(lower[copied:start] + word.to)
+			copied, from = end, end
+		}
+		text, lower = out.String()+text[copied:], outLower.String()+lower[copied:]
+	}
+	return text
+}
+
+// isWhole says that no letter and no digit touches s[start:end].
+func isWhole(s string, start, end int) bool {
+	before, _ := utf8.DecodeLastRuneInString(s[:start])
+	after, _ := utf8.DecodeRuneInString(s[end:])
+	return !isWordRune(before) && !isWordRune(after)
+}
+
+func isWordRune(r rune) bool {
+	return r != utf8.RuneError && (unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
+
+// withoutQueries cuts the URLs in a text from the question mark to the next space, quote or bracket. Only what has a scheme is
+// known to be a URL.
+func withoutQueries(text string) string {
+	scheme := strings.Index(text, "://")
+	if scheme < 0 || strings.IndexByte(text[scheme:], '?') < 0 {
+		return text
+	}
+	var out strings.Builder
+	for {
+		scheme := strings.Index(text, "://")
+		if scheme < 0 {
+			break
+		}
+		end := endOfURL(text, scheme+len("://"))
+		url, _, _ := strings.Cut(text[:end][scheme:], "?")
+		out.WriteString(text[:scheme] + url)
+		text = text[end:]
+	}
+	return out.String() + text
+}
+
+func endOfURL(text string, start int) int {
+	if n := strings.IndexAny(text[start:], " \t\r\n\"'<>"); n >= 0 {
+		return start + n
+	}
+	return len(text)
+}
+
+// replaceInJSON replaces in every string, key and number of a document. One that is no JSON goes.
+func (w *words) replaceInJSON(raw schema.RawJSON) schema.RawJSON {
+	if raw == "" {
+		return ""
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber()
+	var v any
+	if d.Decode(&v) != nil {
+		return ""
+	}
+	changed := false
+	v = w.replaceInValue(v, &changed)
+	if !changed {
+		return raw
+	}
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetEscapeHTML(false)
+	if e.Encode(v) != nil {
+		return ""
+	}
+	return schema.RawJSON(bytes.TrimSpace(out.Bytes()))
+}
+
+func (w *words) replaceInValue(v any, changed *bool) any {
+	switch v := v.(type) {
+	case string:
+		text := w.replaceIn(v)
+		*changed = *changed || text != v
+		return text
+	case json.Number:
+		if text := w.replaceIn(v.String()); text != v.String() {
+			*changed = true
+			return text
+		}
+	case []any:
+		for i := range v {
+			v[i] = w.replaceInValue(v[i], changed)
+		}
+	case map[string]any:
+		clean := make(map[string]any, len(v))
+		for key, inner := range v {
+			text := w.replaceIn(key)
+			*changed = *changed || text != key
+			clean[text] = w.replaceInValue(inner, changed)
+		}
+		return clean
+	}
+	return v
+}
