@@ -137,7 +137,7 @@ func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
 	if err == nil && page.counts.Received > 0 {
 		l.Log.InfoContext(ctx, fmt.Sprintf("%s: fetched %d events", l.Vendor, page.counts.Received), //nolint:sloglint // the sentence operators search for
 			"instance", l.Instance, "stream", l.Stream, "op", req.Op, "stored", page.counts.Stored, "duplicates", page.counts.Duplicates,
-			"dead_lettered", page.counts.DeadLettered, "bytes", answer.Bytes, "high_water_mark", answer.HWM, "wait", answer.Wait)
+			"filtered", page.counts.Filtered, "dead_lettered", page.counts.DeadLettered, "bytes", answer.Bytes, "high_water_mark", answer.HWM, "wait", answer.Wait)
 	}
 	return event{answer: answer, counts: page.counts, err: err}
 }

@@ -42,6 +42,7 @@ type Counts struct {
 	Received     int
 	Stored       int
 	Duplicates   int // the broker holds them already, or the page held them twice
+	Filtered     int // left out by the operator's expression
 	DeadLettered int
 	Collisions   int // one id, two contents: stored both times
 }
@@ -72,6 +73,13 @@ func (p *Page) Admit(key schema.Key) bool {
 	}
 	p.seen[key], p.ids[key.ID] = struct{}{}, struct{}{}
 	return true
+}
+
+// LeaveOut says that an event is not to be stored because the operator wants it left out.
+func (p *Page) LeaveOut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.counts.Filtered++
 }
 
 // Err returns the first error that a part of the page ended with. A page with

@@ -61,6 +61,7 @@ type Status struct {
 	Received     uint64 `json:"received"`
 	Stored       uint64 `json:"stored"`
 	Duplicates   uint64 `json:"duplicates"`
+	Filtered     uint64 `json:"filtered"`
 	DeadLettered uint64 `json:"dead_lettered"`
 	Collisions   uint64 `json:"collisions"`
 	Resends      uint64 `json:"resends"`

@@ -28,6 +28,7 @@ func (l *Lane) count(req Request, c Counts, err error) {
 	s.Received += uint64(c.Received)         //nolint:gosec // a count
 	s.Stored += uint64(c.Stored)             //nolint:gosec // a count
 	s.Duplicates += uint64(c.Duplicates)     //nolint:gosec // a count
+	s.Filtered += uint64(c.Filtered)         //nolint:gosec // a count
 	s.DeadLettered += uint64(c.DeadLettered) //nolint:gosec // a count
 	s.Collisions += uint64(c.Collisions)     //nolint:gosec // a count
 	if req.Op == OpResend {

@@ -46,6 +46,8 @@ type NATSConfig struct {
 	Replicas int
 	MaxBytes int64 // at most 0: as the server allows
 	MaxAge   time.Duration
+	// Profile names the schema of the data where it is a view of the artifact, as ocsf-1.8.0; "" is the artifact itself.
+	Profile string
 }
 
 func (c NATSConfig) deadStream() string  { return c.Stream + "_DEAD" }
@@ -212,9 +214,13 @@ func (p *NATS) message(b *Batch, m *Message, now string) *nats.Msg {
 	set("ce-subject", m.Dataset+"/"+schema.SubjectToken(m.Subtype))
 	set("ce-time", m.Time)
 	set("ce-recordedtime", now)
-	set("ce-dataschema", schema.URI)
 	set("ce-partitionkey", m.EntityID.String())
-	set("ce-datacontenttype", "application/json")
+	if p.config.Profile == "" {
+		set("ce-datacontenttype", "application/json")
+		set("ce-dataschema", schema.URI)
+	} else {
+		set("ce-datacontenttype", "application/json; profile="+p.config.Profile)
+	}
 	set("artifact_kind", m.Kind)
 	set("artifact_class", m.Class)
 	set("artifact_severity", m.Severity)

@@ -170,10 +170,10 @@ func attach(ctx context.Context, command string) (*attachment, error) {
 
 // natsConfig says how the stream is made. Where the server runs inside, it may
 // take half of the disk that is free when it is made.
-func natsConfig(cfg *Config) publish.NATSConfig {
+func natsConfig(cfg *Config, profile string) publish.NATSConfig {
 	c := publish.NATSConfig{
 		Stream: cfg.NATS.Stream, Prefix: cfg.NATS.SubjectPrefix, Replicas: cfg.NATS.Replicas,
-		MaxBytes: int64(cfg.NATS.MaxBytes), MaxAge: cfg.NATS.MaxAge.Duration,
+		MaxBytes: int64(cfg.NATS.MaxBytes), MaxAge: cfg.NATS.MaxAge.Duration, Profile: profile,
 	}
 	if c.MaxBytes == 0 && cfg.NATS.URL == "" {
 		c.MaxBytes = freeDisk(cfg.DataDir) / 2

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/skopeflow/skopeflow/internal/pipeline"
 )
 
 // Config is everything that can be set from outside. It comes from the
@@ -32,11 +34,17 @@ type Config struct {
 	// Notes are sentences about settings that are legal and deserve a warning
 	// in the log.
 	Notes []string
+
+	// Rules has what is left out of what each instance collects, by its name.
+	Rules map[string]pipeline.Rules
 }
 
 // PublishConfig says what is published.
 type PublishConfig struct {
 	Raw bool `env:"PUBLISH_RAW" default:"true" desc:"keep the raw event in the artifact"`
+	// Format is one of formats.
+	Format      string `env:"PUBLISH_FORMAT" default:"artifact" desc:"what is published: artifact, or a view of it: ocsf, ecs, witfoo"`
+	OCSFVersion string `env:"PUBLISH_OCSF_VERSION" default:"1.8.0" desc:"version of the view ocsf: 1.5.0, 1.6.0, 1.7.0 or 1.8.0"`
 }
 
 // NATSConfig says where the broker is and how the artifacts' stream is made.
@@ -99,12 +107,13 @@ func (c *Config) groups() []configGroup {
 // each problem, and each line says what to do. A misspelt variable is one: it
 // should stop the program, not be ignored by it.
 func loadConfig() (*Config, error) {
-	c, p := new(Config), new(problems)
+	c, p := &Config{Rules: make(map[string]pipeline.Rules)}, new(problems)
 	var known []string
 	for _, g := range c.groups() {
 		fillFromEnv("", g.spec, p)
 		known = append(known, variableNames("", g.spec)...)
 	}
+	c.Publish.validate(p)
 	c.NATS.validate(p)
 	c.validate(p)
 	known = append(known, c.loadInstances(p)...)

@@ -121,13 +121,13 @@ func showDemo(ctx context.Context, p *program, cfg *Config, lines int, w io.Writ
 			c := jetstream.OrderedConsumerConfig{FilterSubjects: []string{cfg.NATS.SubjectPrefix + ".*.netskope." + dataset + ".>"}}
 			each.Go(func() {
 				shown := 0
-				_ = follow(ctx, p.js, cfg.NATS.Stream, c, func(data []byte) error { // ends with the program
+				_ = follow(ctx, p.js, cfg.NATS.Stream, c, func(msg jetstream.Msg) error { // ends with the program
 					if shown++; shown > lines/4 {
 						return io.EOF
 					}
 					mu.Lock()
 					defer mu.Unlock()
-					fmt.Fprintln(w, artifactLine(data))
+					fmt.Fprintln(w, artifactLine(msg.Headers(), msg.Data()))
 					return nil
 				})
 			})

@@ -1,76 +1,164 @@
 package main
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/schema"
+	"github.com/skopeflow/skopeflow/schema/ocsf"
 )
 
 // explainBytes bounds an event that is explained.
 const explainBytes = 32 << 20
 
-func runExplain(_ context.Context, args []string, stdout, stderr io.Writer) error {
+// believable is how old an event may be that is explained: people paste what they kept.
+const believable = 20 * 365 * 24 * time.Hour
+
+func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("explain", flag.ContinueOnError)
 	kind := outputFlag(fs, stdout)
 	tenant := fs.String("tenant", "acme.goskope.com", "host of the tenant that the event is from; it is part of the id")
+	name := fs.String("format", "artifact", "what to show: artifact, or what a view makes of it: ocsf, ecs, witfoo")
+	version := fs.String("ocsf-version", ocsf.Latest, "version of the view ocsf")
 	rest, err := parseFlags(fs, args, 2, stderr)
 	if err != nil {
 		return err
 	}
-	if len(rest) == 0 {
-		return &usageError{"skopeflow explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in)"}
-	}
 	if err := checkOutput(*kind); err != nil {
 		return err
 	}
-	stream := rest[0]
-	if !strings.Contains(stream, "/") {
-		stream = "events/" + stream
+	f, err := formNamed(*name, *version)
+	if err != nil {
+		return &usageError{"skopeflow explain: " + err.Error()}
 	}
-	dataset, subtype, ok := normalize.Dataset(stream)
-	if !ok {
-		return &usageError{fmt.Sprintf("skopeflow explain: there is no stream %q; write one such as page or alerts/dlp", rest[0])}
+	if len(rest) == 0 {
+		return &usageError{"skopeflow explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in); or give the id of an artifact"}
 	}
-	raw, err := readEvent(rest[1:])
+	var env *normalize.Envelope
+	var raw []byte
+	if id, bad := schema.ParseID(rest[0]); bad == nil && len(rest) == 1 {
+		env, raw, err = storedEvent(ctx, id)
+	} else {
+		env, raw, err = givenEvent(*tenant, rest[0], rest[1:])
+	}
 	if err != nil {
 		return err
-	}
-	instance, _, _ := strings.Cut(*tenant, ".")
-	env := &normalize.Envelope{
-		Tenant: instance, SourceTenant: *tenant, Connector: instance, Dataset: dataset, Subtype: subtype,
-		SourceAPI: "v2_dataexport", Collected: time.Now().UTC(), KeepRaw: true,
 	}
 	rows, artifact, err := normalize.Explain(env, raw)
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
+	document := append(f.append(nil, &artifact), '\n')
 	if *kind == "json" {
-		_, err = stdout.Write(append(artifact.AppendJSON(nil), '\n'))
+		_, err = stdout.Write(document)
 		return err
 	}
-	return printExplained(stdout, rows, &artifact)
+	return printExplained(stdout, rows, &artifact, f, document)
 }
 
-func printExplained(w io.Writer, rows []normalize.Row, a *schema.Artifact) error {
+// givenEvent is an event from a file or standard input, as if it came from the stream.
+func givenEvent(tenant, stream string, files []string) (*normalize.Envelope, []byte, error) {
+	full := stream
+	if !strings.Contains(full, "/") {
+		full = "events/" + full
+	}
+	dataset, subtype, ok := normalize.Dataset(full)
+	if !ok {
+		return nil, nil, &usageError{fmt.Sprintf("skopeflow explain: there is no stream %q; write one such as page or alerts/dlp", stream)}
+	}
+	raw, err := readEvent(files)
+	if err != nil {
+		return nil, nil, err
+	}
+	instance, _, _ := strings.Cut(tenant, ".")
+	return &normalize.Envelope{
+		Tenant: instance, SourceTenant: tenant, Connector: instance, Dataset: dataset, Subtype: subtype,
+		SourceAPI: "v2_dataexport", Collected: time.Now().UTC(), Late: believable, KeepRaw: true,
+	}, raw, nil
+}
+
+// printExplained prints what became of each key, and the document that is published.
+func printExplained(w io.Writer, rows []normalize.Row, a *schema.Artifact, f form, document []byte) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "NETSKOPE\tVALUE\tRULE\tARTIFACT\tWARNING")
+	header := "NETSKOPE\tVALUE\tRULE\tARTIFACT"
+	places := map[string][]string{}
+	if f.places != nil {
+		header += "\t" + strings.ToUpper(f.name)
+		places = f.places(a)
+	}
+	fmt.Fprintln(table, header+"\tWARNING")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%.60s\t%s\t%s\t%s\n", printable(r.Key), printable(r.Value), r.Rule, r.Field, r.Warning)
+		line := []string{printable(r.Key), shortCell(r.Value), r.Rule, artifactCell(a, r)}
+		if f.places != nil {
+			line = append(line, viewCell(places, r.Field))
+		}
+		fmt.Fprintln(table, strings.Join(append(line, r.Warning), "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)
 	}
-	_, err := fmt.Fprintf(w, "\nid %s\nsubject artifacts.%s.netskope.%s.%s\n%s\n", a.ID, a.Tenant, a.Dataset, schema.SubjectToken(a.Subtype), a.Message)
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, document, "", "  "); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	_, err := fmt.Fprintf(w, "\n%s\nid %s\nsubject artifacts.%s.netskope.%s.%s\n%s\n",
+		printableLines(indented.String()), a.ID, a.Tenant, a.Dataset, schema.SubjectToken(a.Subtype), printable(a.Message))
 	return err
+}
+
+// shortCell is a value that leaves room for other columns.
+func shortCell(value string) string {
+	const width = 40
+	value = printable(value)
+	if runes := []rune(value); len(runes) > width {
+		return string(runes[:width-1]) + "…"
+	}
+	return value
+}
+
+// artifactCell names the fields that have a value, and what it became where that is something else.
+func artifactCell(a *schema.Artifact, r normalize.Row) string {
+	var cells []string
+	for _, field := range strings.Split(r.Field, ", ") {
+		access, ok := schema.AccessTo(field)
+		if !ok {
+			return r.Field
+		}
+		value := strings.Trim(string(access.Append(nil, a)), `"`)
+		if value == r.Value || field == "unmapped" {
+			cells = append(cells, field)
+			continue
+		}
+		cells = append(cells, field+"="+shortCell(value))
+	}
+	return strings.Join(cells, ", ")
+}
+
+// viewCell names the places of the fields in a view; "-" where it has none for them.
+func viewCell(places map[string][]string, fields string) string {
+	var cells []string
+	for _, field := range strings.Split(fields, ", ") {
+		for _, place := range places[field] {
+			if !slices.Contains(cells, place) {
+				cells = append(cells, place)
+			}
+		}
+	}
+	if len(cells) == 0 {
+		return "-"
+	}
+	return strings.Join(cells, ", ")
 }
 
 // readEvent reads the event from the named file, or from standard input.

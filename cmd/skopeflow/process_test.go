@@ -203,12 +203,12 @@ func stored(ctx context.Context, js jetstream.JetStream) (int, error) {
 func (p *process) drained(t *testing.T, nc *nats.Conn, lanes int, within time.Duration) {
 	t.Helper()
 	await(t, within, p, func() bool {
-		states, err := askState(t.Context(), nc, "ARTIFACTS")
+		states, err := askStates(t.Context(), nc, "ARTIFACTS")
 		if err != nil {
 			return false
 		}
 		done := 0
-		for _, s := range states {
+		for _, s := range lanesOf(states) {
 			if s.State == ingest.CaughtUp {
 				done++
 			}

@@ -25,6 +25,7 @@ import (
 	"github.com/skopeflow/skopeflow/internal/admin"
 	"github.com/skopeflow/skopeflow/internal/pipeline"
 	"github.com/skopeflow/skopeflow/internal/telemetry"
+	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 )
 
@@ -99,7 +100,11 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err != nil {
 		return fmt.Errorf("open JetStream: %w", err)
 	}
-	nats, err := publish.OpenNATS(ctx, js, natsConfig(cfg))
+	published, err := cfg.Publish.form()
+	if err != nil {
+		return err
+	}
+	nats, err := publish.OpenNATS(ctx, js, natsConfig(cfg, published.profile))
 	if err != nil {
 		return err
 	}
@@ -116,7 +121,11 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	}
 
 	publisher := watched{tel.Publisher(nats, "nats"), broker.health}
-	pipe := &pipeline.Pipeline{Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Late: lateness(cfg, time.Now()), Log: log, Stage: tel.Stage}
+	drift := new(normalize.DriftCounter)
+	pipe := &pipeline.Pipeline{
+		Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Late: lateness(cfg, time.Now()),
+		Rules: cfg.Rules, Form: published.append, Drift: drift, Log: log, Stage: tel.Stage,
+	}
 	budget := ingest.NewBudget(int64(cfg.MemoryLimit))
 	p := &program{js: js, hint: broker.hint(cfg.NATS.SubjectPrefix + ".>")}
 	b := laneBuilder{cfg: cfg, tel: tel, log: log, installation: installation, lane: ingest.Lane{
@@ -129,12 +138,15 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err := tel.Lanes(p.statuses, budget.InFlight); err != nil {
 		return err
 	}
-	answer, err := answerState(broker.conn, cfg.NATS.Stream, p.statuses)
+	if err := tel.Drift(drift.Counts); err != nil {
+		return err
+	}
+	answer, err := answerState(broker.conn, cfg.NATS.Stream, p.statuses, drift.Counts)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = answer.Unsubscribe() }()
-	web := admin.Config{Version: version(), Started: time.Now().UTC(), Statuses: p.statuses, Ready: readiness(ctx, publisher), Metrics: tel.Metrics()}
+	web := admin.Config{Version: version(), Started: time.Now().UTC(), Statuses: p.statuses, Drift: drift.Counts, Ready: readiness(ctx, publisher), Metrics: tel.Metrics()}
 	stop, err := serveHTTP(ctx, cfg, web, p, log)
 	if err != nil {
 		return err
@@ -247,9 +259,9 @@ func stateSubject(stream string) string { return "skopeflow." + stream + ".state
 
 // answerState lets `skopeflow status` ask, wherever it runs: each process that
 // shares the stream answers for its own lanes.
-func answerState(nc *nats.Conn, stream string, statuses func() []ingest.Status) (*nats.Subscription, error) {
+func answerState(nc *nats.Conn, stream string, statuses func() []ingest.Status, drift func() []normalize.DriftCount) (*nats.Subscription, error) {
 	sub, err := nc.Subscribe(stateSubject(stream), func(m *nats.Msg) {
-		b, err := json.Marshal(state{Owner: owner(), Version: version(), Lanes: statuses()})
+		b, err := json.Marshal(state{Owner: owner(), Version: version(), Lanes: statuses(), Drift: drift()})
 		if err == nil {
 			_ = m.Respond(b) // who asked has gone, or will ask again
 		}

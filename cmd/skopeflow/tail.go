@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,10 +10,11 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"time"
+	"unicode"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-
-	"github.com/skopeflow/skopeflow/schema"
 )
 
 func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -39,8 +41,8 @@ func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error
 	if *all {
 		consumer.DeliverPolicy = jetstream.DeliverAllPolicy
 	}
-	err = follow(ctx, a.js, a.cfg.NATS.Stream, consumer, func(data []byte) error {
-		if err := printArtifact(stdout, *kind, data); err != nil {
+	err = follow(ctx, a.js, a.cfg.NATS.Stream, consumer, func(msg jetstream.Msg) error {
+		if err := printArtifact(stdout, *kind, msg); err != nil {
 			return err
 		}
 		if *count--; *count == 0 {
@@ -55,7 +57,7 @@ func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error
 }
 
 // follow calls f with each message until f returns an error or ctx is done.
-func follow(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.OrderedConsumerConfig, f func([]byte) error) error {
+func follow(ctx context.Context, js jetstream.JetStream, stream string, c jetstream.OrderedConsumerConfig, f func(jetstream.Msg) error) error {
 	consumer, err := js.OrderedConsumer(ctx, stream, c)
 	if err != nil {
 		return fmt.Errorf("follow stream %s: %w", stream, err)
@@ -71,7 +73,7 @@ func follow(ctx context.Context, js jetstream.JetStream, stream string, c jetstr
 		if err != nil {
 			return fmt.Errorf("follow stream %s: %w", stream, err)
 		}
-		if err := f(msg.Data()); err != nil {
+		if err := f(msg); err != nil {
 			return err
 		}
 	}
@@ -79,21 +81,32 @@ func follow(ctx context.Context, js jetstream.JetStream, stream string, c jetstr
 
 // printArtifact prints an artifact as it is, or what a person wants to see of it
 // in a line.
-func printArtifact(w io.Writer, kind string, data []byte) error {
+func printArtifact(w io.Writer, kind string, msg jetstream.Msg) error {
 	if kind == "json" {
-		_, err := w.Write(append(data, '\n'))
+		_, err := w.Write(append(msg.Data(), '\n'))
 		return err
 	}
-	_, err := fmt.Fprintln(w, artifactLine(data))
+	_, err := fmt.Fprintln(w, artifactLine(msg.Headers(), msg.Data()))
 	return err
 }
 
-func artifactLine(data []byte) string {
-	var a schema.Artifact
-	if err := json.Unmarshal(data, &a); err != nil {
+// artifactLine takes from the headers what they say, so that it is the same in
+// every format; action and message are called so in all of them.
+func artifactLine(h nats.Header, data []byte) string {
+	var document struct {
+		Action, Message string
+		Labels          struct{ Action string } // in ECS
+	}
+	if err := json.Unmarshal(data, &document); err != nil {
 		return fmt.Sprintf("unreadable artifact: %v", err)
 	}
-	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", a.Time.Time().UTC().Format("01-02 15:04:05Z"), a.Severity, a.Dataset, a.Action, printable(a.Message))
+	at, err := time.Parse(time.RFC3339, h.Get("ce-time"))
+	if err != nil {
+		return fmt.Sprintf("no artifact: header ce-time: %v", err)
+	}
+	dataset, _, _ := strings.Cut(h.Get("ce-subject"), "/")
+	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", at.UTC().Format("01-02 15:04:05Z"), h.Get("artifact_severity"), dataset,
+		printable(cmp.Or(document.Action, document.Labels.Action, "-")), printable(document.Message))
 }
 
 // lineWidth bounds the text of an event on a terminal line, in bytes.
@@ -103,4 +116,14 @@ const lineWidth = 140
 func printable(s string) string {
 	quoted := strconv.Quote(s[:min(len(s), lineWidth)])
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
+}
+
+// printableLines does the same to a text of several lines.
+func printableLines(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r == '\n' || unicode.IsPrint(r) {
+			return r
+		}
+		return '\uFFFD'
+	}, s)
 }

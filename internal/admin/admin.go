@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/normalize"
 )
 
 // probeTime bounds what /readyz waits for.
@@ -30,6 +31,8 @@ type Config struct {
 	Version  string
 	Started  time.Time
 	Statuses func() []ingest.Status
+	// Drift says what came from Netskope that the tables do not know.
+	Drift func() []normalize.DriftCount
 	// Ready returns nil if the program can do its work. It must not depend on
 	// any tenant: one refused token is no reason to restart the process.
 	Ready   func(ctx context.Context) error
@@ -83,6 +86,7 @@ func styleName() string {
 
 func (c Config) servePage(w http.ResponseWriter, page *template.Template, style string) {
 	v := newView(c, c.Statuses(), time.Now())
+	v.Drift = c.Drift()
 	v.Style = style
 	var html bytes.Buffer
 	if err := page.Execute(&html, v); err != nil {
@@ -95,13 +99,14 @@ func (c Config) servePage(w http.ResponseWriter, page *template.Template, style 
 
 // status is the answer of /api/v1/status.
 type status struct {
-	Version string          `json:"version"`
-	Started time.Time       `json:"started"`
-	Lanes   []ingest.Status `json:"lanes"`
+	Version string                 `json:"version"`
+	Started time.Time              `json:"started"`
+	Lanes   []ingest.Status        `json:"lanes"`
+	Drift   []normalize.DriftCount `json:"drift,omitempty"`
 }
 
 func (c Config) serveStatus(w http.ResponseWriter, _ *http.Request) {
-	s := status{Version: c.Version, Started: c.Started.UTC(), Lanes: c.Statuses()}
+	s := status{Version: c.Version, Started: c.Started.UTC(), Lanes: c.Statuses(), Drift: c.Drift()}
 	if s.Lanes == nil {
 		s.Lanes = []ingest.Status{}
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/normalize"
 )
 
 // A view is what the template shows.
@@ -17,6 +18,7 @@ type view struct {
 	Well     bool
 	Headline string
 	Lanes    []row
+	Drift    []normalize.DriftCount
 	Version  string
 	Up       string
 	Rendered instant
@@ -32,6 +34,7 @@ type row struct {
 	Next    string
 	Stored  string
 	Dup     string
+	Left    string
 	Dead    string
 }
 
@@ -61,6 +64,7 @@ func newRow(s ingest.Status, now time.Time) row {
 		Next:    "–",
 		Stored:  grouped(s.Stored),
 		Dup:     grouped(s.Duplicates),
+		Left:    grouped(s.Filtered),
 		Dead:    grouped(s.DeadLettered),
 	}
 	if s.NextTry.After(now) {

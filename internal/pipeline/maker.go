@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/internal/filter"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 	"github.com/skopeflow/skopeflow/schema"
@@ -21,13 +22,17 @@ type maker struct {
 	arena    []byte
 }
 
-func newMaker(p *Pipeline) *maker { return &maker{p: p, mapper: normalize.NewMapper()} }
+func newMaker(p *Pipeline) *maker {
+	m := &maker{p: p, mapper: normalize.NewMapper()}
+	m.mapper.Drift = p.Drift
+	return m
+}
 
 // sourceAPIs names the API family in artifacts by the lane's mode.
 var sourceAPIs = map[string]string{"dataexport": "v2_dataexport", "data": "v2_data"}
 
-// batch maps the events of a part, leaves out those that are stored already,
-// and encodes the rest. The part's bytes are given back.
+// batch maps the events of a part, leaves out those that the operator does not
+// want and those that are stored already, and encodes the rest. The part's bytes are given back.
 func (m *maker) batch(part *ingest.Part) (work, error) {
 	page := part.Page
 	dataset, subtype, _ := normalize.Dataset(page.Stream)
@@ -41,6 +46,7 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 	w := work{part: part, arena: arena, batch: &publish.Batch{Lane: page.Lane, Instance: page.Instance, Stream: page.Stream, Replay: page.Replay}}
 	w.batch.Messages = make([]publish.Message, 0, part.Len())
 	ends := make([]int, 0, part.Len())
+	rules := m.p.Rules[page.Instance]
 	for i := range part.Len() {
 		raw := part.Event(i)
 		if err := m.mapEvent(env, raw); err != nil {
@@ -48,11 +54,16 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 			continue
 		}
 		a := &m.artifact
+		if !m.wanted(page, rules.Filter) {
+			page.LeaveOut()
+			continue
+		}
 		key := schema.Key{ID: a.ID, Raw: binary.BigEndian.Uint64(a.RawSHA256[:])}
 		if !page.Admit(key) {
 			continue
 		}
-		if err := m.encode(page.Context, raw); err != nil {
+		rules.Privacy.Apply(a)
+		if err := m.encode(page.Context, raw, rules.Privacy != nil); err != nil {
 			return work{}, err
 		}
 		ends = append(ends, len(m.arena))
@@ -77,30 +88,55 @@ func message(a *schema.Artifact, raw uint64) publish.Message {
 	}
 }
 
+// wanted asks the operator's expression about the artifact. An expression that
+// fails has not said that the artifact is to go, so it stays, with a warning.
+func (m *maker) wanted(page *ingest.Page, f *filter.Filter) bool {
+	pass, err := f.Pass(&m.artifact)
+	if err != nil {
+		m.artifact.Warnings = append(m.artifact.Warnings, "filter: "+err.Error())
+		m.p.Log.DebugContext(page.Context, "filter expression failed, artifact kept", "instance", page.Instance, "stream", page.Stream, "err", err)
+	}
+	return pass
+}
+
 // encode appends the artifact to the arena. One that is too large for the
 // broker goes without its raw event; one that is too large even so goes as a
-// stub, and the bytes of the event are kept beside.
-func (m *maker) encode(ctx context.Context, raw []byte) error {
+// stub, and the bytes of the event are kept beside; those of the artifact,
+// where the event holds what nobody may see.
+func (m *maker) encode(ctx context.Context, raw []byte, private bool) error {
 	start := len(m.arena)
 	limit := m.p.Publisher.MaxBytes()
-	m.arena = m.artifact.AppendJSON(m.arena)
+	m.write()
 	if len(m.arena)-start <= limit {
 		return nil
 	}
 	a := &m.artifact
 	a.Raw, a.RawFormat = "", ""
 	a.Warnings = append(a.Warnings, "raw: left out, the message would be larger than the broker takes")
-	m.arena = a.AppendJSON(m.arena[:start])
-	if len(m.arena)-start <= limit {
+	m.arena = m.arena[:start]
+	if m.write(); len(m.arena)-start <= limit {
 		return nil
+	}
+	if private {
+		raw = a.AppendJSON(nil)
 	}
 	where, err := m.p.Publisher.Keep(ctx, "artifacts/"+a.ID.String(), raw)
 	if err != nil {
 		return err
 	}
 	*a = stub(a, where)
-	m.arena = a.AppendJSON(m.arena[:start])
+	m.arena = m.arena[:start]
+	m.write()
 	return nil
+}
+
+// write appends the artifact in the form that is published.
+func (m *maker) write() {
+	if m.p.Form != nil {
+		m.arena = m.p.Form(m.arena, &m.artifact)
+		return
+	}
+	m.arena = m.artifact.AppendJSON(m.arena)
 }
 
 // stubText bounds what a stub keeps of text from the event, in bytes.
@@ -115,7 +151,7 @@ func stub(a *schema.Artifact, where string) schema.Artifact {
 		SourceAPI: a.SourceAPI, MappingVersion: a.MappingVersion,
 		Time: a.Time, TimePrecision: a.TimePrecision, CollectedTime: a.CollectedTime,
 		Severity: a.Severity, SeverityID: a.SeverityID, Action: a.Action, Outcome: a.Outcome,
-		Message: cut(a.Message), Count: a.Count, RawSize: a.RawSize, RawSHA256: a.RawSHA256,
+		Message: cut(a.Message) + ", whose bytes are in " + where, Count: a.Count, RawSize: a.RawSize, RawSHA256: a.RawSHA256,
 		Warnings: []string{"event: too large for a message, see unmapped.object"},
 		Unmapped: schema.RawJSON(fmt.Sprintf(`{"object":%q}`, where)),
 	}

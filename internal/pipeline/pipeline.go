@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/internal/filter"
+	"github.com/skopeflow/skopeflow/internal/privacy"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 	"github.com/skopeflow/skopeflow/schema"
@@ -33,7 +35,13 @@ type Pipeline struct {
 	// Late is how old an event of each instance may be and still be believed to
 	// have happened when it says; 0 means 30 days.
 	Late map[string]time.Duration
-	Log  *slog.Logger
+	// Rules has what the operator of an instance wants left out.
+	Rules map[string]Rules
+	// Form, if set, writes artifacts in another form than their own.
+	Form func(dst []byte, a *schema.Artifact) []byte
+	// Drift, if set, counts what the tables do not know.
+	Drift *normalize.DriftCounter
+	Log   *slog.Logger
 	// Stage, if set, is called as a part is normalized, and returns what ends
 	// that.
 	Stage func(ctx context.Context, name string) (context.Context, func(error))
@@ -43,6 +51,12 @@ type Pipeline struct {
 	mu      sync.Mutex
 	writers map[string]chan work
 	writing sync.WaitGroup
+}
+
+// Rules are what is left out of what is collected from an instance. The zero value leaves out nothing.
+type Rules struct {
+	Filter  *filter.Filter
+	Privacy *privacy.Rules
 }
 
 // work is a part on its way from a worker to its lane's writer.

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/normalize"
 )
 
 // totals are the counters of a lane.
@@ -17,9 +18,10 @@ var totals = []struct {
 	name, help string
 	of         func(*ingest.Status) uint64
 }{
-	{"skopeflow_events_received_total", "Events that Netskope returned; the sum of published, duplicate and dead-lettered.", func(s *ingest.Status) uint64 { return s.Received }},
+	{"skopeflow_events_received_total", "Events that Netskope returned; the sum of published, duplicate, filtered and dead-lettered.", func(s *ingest.Status) uint64 { return s.Received }},
 	{"skopeflow_events_published_total", "Events that the broker stored as artifacts.", func(s *ingest.Status) uint64 { return s.Stored }},
 	{"skopeflow_events_duplicate_total", "Events that were stored already.", func(s *ingest.Status) uint64 { return s.Duplicates }},
+	{"skopeflow_events_filtered_total", "Events that the operator's expression leaves out.", func(s *ingest.Status) uint64 { return s.Filtered }},
 	{"skopeflow_events_dead_lettered_total", "Events that could not become artifacts.", func(s *ingest.Status) uint64 { return s.DeadLettered }},
 	{"skopeflow_events_collisions_total", "Events with another event's id and other content; stored both times.", func(s *ingest.Status) uint64 { return s.Collisions }},
 	{"skopeflow_pages_total", "Pages of which every event was stored.", func(s *ingest.Status) uint64 { return s.Pages }},
@@ -84,6 +86,25 @@ func (t *Telemetry) Lanes(statuses func() []ingest.Status, inflight func() int64
 		}
 		return nil
 	}, all...)
+	return err
+}
+
+// Drift shows what came from Netskope that the tables do not know. counts is
+// asked when the metrics are read; the names in it are bounded. It is called
+// once.
+func (t *Telemetry) Drift(counts func() []normalize.DriftCount) error {
+	total, err := t.meter.Int64ObservableCounter("skopeflow_schema_drift_total",
+		metric.WithDescription("Events with a key, a type or a word that the tables do not know."))
+	if err != nil {
+		return fmt.Errorf("set up metrics: %w", err)
+	}
+	_, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for _, d := range counts() {
+			o.ObserveInt64(total, d.Count, metric.WithAttributes(
+				attribute.String("dataset", d.Dataset), attribute.String("kind", string(d.Kind)), attribute.String("field", d.Field)))
+		}
+		return nil
+	}, total)
 	return err
 }
 

@@ -26,6 +26,7 @@ func (t *Telemetry) Page(ctx context.Context, l *ingest.Lane, op ingest.Op) (con
 			attribute.Int("skopeflow.events.received", c.Received),
 			attribute.Int("skopeflow.events.stored", c.Stored),
 			attribute.Int("skopeflow.events.duplicate", c.Duplicates),
+			attribute.Int("skopeflow.events.filtered", c.Filtered),
 			attribute.Int("skopeflow.events.dead_lettered", c.DeadLettered),
 			attribute.Int("skopeflow.events.collisions", c.Collisions),
 		)

@@ -5,7 +5,8 @@
 // this one wraps their seams. One page is one trace, from the request to the
 // save of the cursor, and its context travels on in each message's header.
 // There is never a span for an event, and no attribute or label holds a query,
-// a header, a user or anything else that an event contains.
+// a header, a user or anything else that an event contains, but for the names
+// of keys that are new.
 //
 // Traces go where the standard OTEL_ variables say, and nowhere if they say
 // nothing. Metrics are served to Prometheus, in any case.

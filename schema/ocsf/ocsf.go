@@ -21,7 +21,10 @@ func Versions() []string { return []string{"1.5.0", "1.6.0", "1.7.0", Latest} }
 const Latest = "1.8.0"
 
 // A View shows artifacts in one version. It serves any number of goroutines.
-type View struct{ forms map[schema.Class]*form }
+type View struct {
+	version string
+	forms   map[schema.Class]*form
+}
 
 // A form is a class made ready for use.
 type form struct {
@@ -36,7 +39,7 @@ func New(version string) (*View, error) {
 		return nil, fmt.Errorf("OCSF %q is not known here; choose one of %q", version, Versions())
 	}
 	made := make(map[*class]*form)
-	v := &View{forms: make(map[schema.Class]*form)}
+	v := &View{version: version, forms: make(map[schema.Class]*form)}
 	for name, c := range classes {
 		v.forms[name] = prepare(c, version, made)
 	}
@@ -60,6 +63,15 @@ func prepare(c *class, version string, made map[*class]*form) *form {
 
 // Append appends the event of an artifact as a JSON object.
 func (v *View) Append(dst []byte, a *schema.Artifact) []byte {
+	return v.formOf(a).plan.Append(dst, a)
+}
+
+// Places returns where the fields of an artifact stand in its event: field → paths.
+func (v *View) Places(a *schema.Artifact) map[string][]string {
+	return v.formOf(a).class.document(v.version).Places()
+}
+
+func (v *View) formOf(a *schema.Artifact) *form {
 	f := v.forms[a.Class]
 	if f == nil {
 		f = v.forms[schema.ClassOther]
@@ -67,7 +79,7 @@ func (v *View) Append(dst []byte, a *schema.Artifact) []byte {
 	for f.class.needs != nil && !f.class.needs(a) {
 		f = f.otherwise
 	}
-	return f.plan.Append(dst, a)
+	return f
 }
 
 // Places returns where the fields of an artifact stand in the newest version: field → paths, over all classes.
