@@ -1,47 +1,23 @@
 package normalize
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
-	"io/fs"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/schema"
 )
 
 // corpus calls fn for every published event that lies beside the repository.
 func corpus(t testing.TB, fn func(name, dataset string, raw []byte)) {
 	t.Helper()
-	const folder = "../../shared/corpus"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("no published events: %v", err)
-	}
-	err := filepath.WalkDir(folder, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".ndjson" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		dataset, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".ndjson"), "_")
-		scanner := bufio.NewScanner(bytes.NewReader(text))
-		scanner.Buffer(nil, 1<<20)
-		for n := 1; scanner.Scan(); n++ {
-			fn(fmt.Sprintf("%s:%d", strings.TrimPrefix(path, folder), n), dataset, bytes.Clone(scanner.Bytes()))
-		}
-		return scanner.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, e := range sharedtest.Events(t) {
+		fn(e.Name, e.Dataset, e.Raw)
 	}
 }
 

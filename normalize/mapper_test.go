@@ -4,16 +4,14 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/schema"
 )
 
@@ -39,22 +37,13 @@ type example struct {
 
 func examples(t testing.TB) []example {
 	t.Helper()
-	files, err := filepath.Glob("../schema/testdata/examples/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
 	var all []example
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
+	for _, e := range sharedtest.Examples(t) {
+		var want map[string]any
+		if err := json.Unmarshal(e.Artifact, &want); err != nil {
 			t.Fatal(err)
 		}
-		var e struct{ Artifact map[string]any }
-		if err := json.Unmarshal(text, &e); err != nil {
-			t.Fatal(err)
-		}
-		name := strings.TrimSuffix(filepath.Base(file), ".json")
-		all = append(all, example{name, []byte(e.Artifact["raw"].(string)), e.Artifact})
+		all = append(all, example{e.Name, e.Raw, want})
 	}
 	return all
 }

@@ -4,33 +4,22 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"reflect"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 )
 
-// examples returns the artifact of every published example, by file name.
+// examples returns the artifact of every published example, by its name.
 func examples(t *testing.T) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob("testdata/examples/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
 	artifacts := make(map[string][]byte)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var example struct{ Artifact json.RawMessage }
-		if err := json.Unmarshal(text, &example); err != nil {
-			t.Fatal(err)
-		}
-		artifacts[filepath.Base(file)] = example.Artifact
+	for _, e := range sharedtest.Examples(t) {
+		artifacts[e.Name] = e.Artifact
 	}
 	return artifacts
 }
@@ -300,17 +289,13 @@ func decode(t *testing.T, text []byte) any {
 }
 
 func BenchmarkAppendJSON(b *testing.B) {
-	text, err := os.ReadFile("testdata/examples/page.json")
-	if err != nil {
-		b.Fatal(err)
-	}
-	var example struct{ Artifact Artifact }
-	if err := json.Unmarshal(text, &example); err != nil {
+	var a Artifact
+	if err := json.Unmarshal(sharedtest.ExampleNamed(b, "page").Artifact, &a); err != nil {
 		b.Fatal(err)
 	}
 	var dst []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		dst = example.Artifact.AppendJSON(dst[:0])
+		dst = a.AppendJSON(dst[:0])
 	}
 }

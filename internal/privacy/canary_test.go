@@ -1,16 +1,13 @@
 package privacy
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/json"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/schema"
 )
@@ -32,51 +29,23 @@ func mapped(t testing.TB, dataset string, raw []byte) *schema.Artifact {
 	return &a
 }
 
-// examples calls fn for the raw event of every example of package normalize.
+// examples calls fn for the raw event of every example.
 func examples(t testing.TB, fn func(name, dataset string, raw []byte)) {
 	t.Helper()
-	files, err := filepath.Glob("../../schema/testdata/examples/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
+	for _, e := range sharedtest.Examples(t) {
+		var a struct{ Dataset string }
+		if err := json.Unmarshal(e.Artifact, &a); err != nil {
 			t.Fatal(err)
 		}
-		var e struct{ Artifact struct{ Raw, Dataset string } }
-		if err := json.Unmarshal(text, &e); err != nil {
-			t.Fatal(err)
-		}
-		fn(filepath.Base(file), e.Artifact.Dataset, []byte(e.Artifact.Raw))
+		fn(e.Name, a.Dataset, e.Raw)
 	}
 }
 
 // corpus calls fn for every published event that lies beside the repository.
 func corpus(t testing.TB, fn func(name, dataset string, raw []byte)) {
 	t.Helper()
-	const folder = "../../../shared/corpus"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("no published events: %v", err)
-	}
-	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".ndjson" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		dataset, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".ndjson"), "_")
-		scanner := bufio.NewScanner(bytes.NewReader(text))
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			fn(path, dataset, bytes.Clone(scanner.Bytes()))
-		}
-		return scanner.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
+	for _, e := range sharedtest.Events(t) {
+		fn(e.Name, e.Dataset, e.Raw)
 	}
 }
 

@@ -6,36 +6,15 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/ecs"
 )
-
-// An example is an artifact and the document it has to become.
-type example struct {
-	name     string
-	Artifact json.RawMessage
-	ECS      json.RawMessage
-}
-
-func examples(t testing.TB) []example {
-	t.Helper()
-	files, err := filepath.Glob("../testdata/examples/*.json")
-	if err != nil || len(files) != 19 {
-		t.Fatalf("%d examples, want 19: %v", len(files), err)
-	}
-	all := make([]example, len(files))
-	for i, file := range files {
-		read(t, file, &all[i])
-		all[i].name = strings.TrimSuffix(filepath.Base(file), ".json")
-	}
-	return all
-}
 
 // read decodes a JSON file.
 func read(t testing.TB, file string, v any) {
@@ -123,7 +102,7 @@ var differences = map[string]difference{
 
 func TestExamplesBecomeTheExpectedDocuments(t *testing.T) {
 	differ := make(map[string]bool)
-	for _, e := range examples(t) {
+	for _, e := range sharedtest.Examples(t) {
 		a := artifact(t, e.Artifact)
 		got, want := leaves(document(t, ecs.Append(nil, a))), leaves(document(t, e.ECS))
 		paths := maps.Clone(want)
@@ -134,12 +113,12 @@ func TestExamplesBecomeTheExpectedDocuments(t *testing.T) {
 			}
 			d, listed := differences[path]
 			if !listed {
-				t.Errorf("%s: %s is %v, want %v", e.name, path, got[path], want[path])
+				t.Errorf("%s: %s is %v, want %v", e.Name, path, got[path], want[path])
 				continue
 			}
 			differ[path] = true
 			if better := d.want(want[path], a); !reflect.DeepEqual(got[path], better) {
-				t.Errorf("%s: %s is %v, want %v: %s", e.name, path, got[path], better, d.why)
+				t.Errorf("%s: %s is %v, want %v: %s", e.Name, path, got[path], better, d.why)
 			}
 		}
 	}
@@ -317,17 +296,17 @@ func TestSharedListIsNotReordered(t *testing.T) {
 }
 
 func TestMostDocumentsAllocateNothing(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range sharedtest.Examples(t) {
 		a := artifact(t, e.Artifact)
 		dst := ecs.Append(nil, a)
 		if n := testing.AllocsPerRun(20, func() { dst = ecs.Append(dst[:0], a) }); n > 0 {
-			t.Errorf("%s: %g allocations", e.name, n)
+			t.Errorf("%s: %g allocations", e.Name, n)
 		}
 	}
 }
 
 func FuzzAppend(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range sharedtest.Examples(f) {
 		f.Add([]byte(e.Artifact))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -348,11 +327,11 @@ func FuzzAppend(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	for _, e := range examples(b) {
-		if e.name != "alert_dlp" && e.name != "page" {
+	for _, e := range sharedtest.Examples(b) {
+		if e.Name != "alert_dlp" && e.Name != "page" {
 			continue
 		}
-		b.Run(e.name, func(b *testing.B) {
+		b.Run(e.Name, func(b *testing.B) {
 			a := artifact(b, e.Artifact)
 			dst := ecs.Append(nil, a)
 			b.ReportAllocs()

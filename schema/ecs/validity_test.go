@@ -1,17 +1,10 @@
 package ecs_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -20,6 +13,7 @@ import (
 	"time"
 
 	"github.com/skopeflow/skopeflow/internal/netskopesim"
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/ecs"
@@ -246,8 +240,8 @@ func (j *judge) pairs(name string, doc map[string]any) {
 
 func TestExamplesAreValid(t *testing.T) {
 	j := newJudge(t)
-	for _, e := range examples(t) {
-		j.document(e.name, ecs.Append(nil, artifact(t, e.Artifact)))
+	for _, e := range sharedtest.Examples(t) {
+		j.document(e.Name, ecs.Append(nil, artifact(t, e.Artifact)))
 	}
 }
 
@@ -298,45 +292,17 @@ func envelope(dataset, subtype string) *normalize.Envelope {
 	}
 }
 
-// corpus calls fn for every published event that lies beside the repository.
-func corpus(t testing.TB, fn func(name, dataset string, raw []byte)) {
-	t.Helper()
-	const folder = "../../../shared/corpus"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("no published events: %v", err)
-	}
-	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".ndjson" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		dataset, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".ndjson"), "_")
-		scanner := bufio.NewScanner(bytes.NewReader(text))
-		scanner.Buffer(nil, 1<<20)
-		for n := 1; scanner.Scan(); n++ {
-			fn(fmt.Sprintf("%s:%d", strings.TrimPrefix(path, folder), n), dataset, bytes.Clone(scanner.Bytes()))
-		}
-		return scanner.Err()
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestPublishedEventsAreValid(t *testing.T) {
 	j, m, n := newJudge(t), normalize.NewMapper(), 0
-	corpus(t, func(name, dataset string, raw []byte) {
+	for _, e := range sharedtest.Events(t) {
 		var a schema.Artifact
-		if err := m.Map(envelope(dataset, ""), raw, &a); err != nil {
-			t.Errorf("%s: %v", name, err)
-			return
+		if err := m.Map(envelope(e.Dataset, ""), e.Raw, &a); err != nil {
+			t.Errorf("%s: %v", e.Name, err)
+			continue
 		}
-		j.document(name, ecs.Append(nil, &a))
+		j.document(e.Name, ecs.Append(nil, &a))
 		n++
-	})
+	}
 	t.Logf("%d events, %d places", n, len(j.seen))
 }
 
@@ -361,7 +327,7 @@ func TestGeneratedEventsAreValid(t *testing.T) {
 func generated(t *testing.T, each int, fn func(name, dataset, subtype string, raw []byte)) {
 	t.Helper()
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	tenant := netskopesim.New(netskopesim.Config{Seed: 1, Clock: func() time.Time { return now }, RateLimit: -1, FromHead: true})
+	tenant := netskopesim.New(netskopesim.Config{Seed: 1, Clock: func() time.Time { return now }})
 	for _, stream := range netskopesim.Streams() {
 		dataset, subtype, ok := normalize.Dataset(stream)
 		if !ok {
@@ -371,16 +337,8 @@ func generated(t *testing.T, each int, fn func(name, dataset, subtype string, ra
 		if err := tenant.Feed(stream, each, now.Add(-time.Hour), now.Add(-time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v2/events/dataexport/"+stream+"?operation=next&index=test", nil)
-		request.Header.Set("Netskope-Api-Token", netskopesim.DemoToken)
-		answer := httptest.NewRecorder()
-		tenant.ServeHTTP(answer, request)
-		var page struct{ Result []json.RawMessage }
-		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil || answer.Code != http.StatusOK {
-			t.Fatalf("%s: %d %v", stream, answer.Code, err)
-		}
-		for i, raw := range page.Result {
-			fn(fmt.Sprintf("%s %d", stream, i), dataset, subtype, raw)
+		for raw := range tenant.Records(stream) {
+			fn(stream+" "+string(raw), dataset, subtype, raw)
 		}
 	}
 }

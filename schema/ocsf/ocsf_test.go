@@ -5,13 +5,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/ocsf"
 )
@@ -31,30 +30,13 @@ var additions = map[string]string{
 	"metadata.profiles":                "threat intelligence is named as a profile",
 }
 
-type example struct {
-	Artifact json.RawMessage
-	OCSF     map[string]any `json:"ocsf_1_8_0"`
-}
-
-func examples(t testing.TB) map[string]example {
+func artifactOf(t testing.TB, e sharedtest.Example) *schema.Artifact {
 	t.Helper()
-	files, err := filepath.Glob("../testdata/examples/*.json")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no examples: %v", err)
+	a := new(schema.Artifact)
+	if err := json.Unmarshal(e.Artifact, a); err != nil {
+		t.Fatal(err)
 	}
-	all := make(map[string]example)
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		var e example
-		if err := json.Unmarshal(text, &e); err != nil {
-			t.Fatal(err)
-		}
-		all[strings.TrimSuffix(filepath.Base(file), ".json")] = e
-	}
-	return all
+	return a
 }
 
 func newest(t testing.TB) *ocsf.View {
@@ -77,12 +59,8 @@ func decode(t testing.TB, text []byte) map[string]any {
 
 func TestExamplesBecomeTheExpectedEvents(t *testing.T) {
 	v, used := newest(t), make(map[string]bool)
-	for name, e := range examples(t) {
-		var a schema.Artifact
-		if err := json.Unmarshal(e.Artifact, &a); err != nil {
-			t.Fatal(err)
-		}
-		compare(t, name, "", e.OCSF, decode(t, v.Append(nil, &a)), used)
+	for _, e := range sharedtest.Examples(t) {
+		compare(t, e.Name, "", decode(t, e.OCSF), decode(t, v.Append(nil, artifactOf(t, e))), used)
 	}
 	for path := range additions {
 		if !used[path] {
@@ -146,15 +124,12 @@ func TestVersionThatIsNotKnownIsRefusedWithAChoice(t *testing.T) {
 
 func TestViewIsAFunctionOfTheArtifactAlone(t *testing.T) {
 	v := newest(t)
-	for name, e := range examples(t) {
-		var a schema.Artifact
-		if err := json.Unmarshal(e.Artifact, &a); err != nil {
-			t.Fatal(err)
-		}
+	for _, e := range sharedtest.Examples(t) {
+		a := artifactOf(t, e)
 		before := a.AppendJSON(nil)
-		first, second := v.Append(nil, &a), v.Append([]byte("x"), &a)
+		first, second := v.Append(nil, a), v.Append([]byte("x"), a)
 		if !bytes.Equal(first, second[1:]) || !bytes.Equal(before, a.AppendJSON(nil)) {
-			t.Errorf("%s: the view differs from one time to the next, or changed the artifact", name)
+			t.Errorf("%s: the view differs from one time to the next, or changed the artifact", e.Name)
 		}
 	}
 }
@@ -162,14 +137,11 @@ func TestViewIsAFunctionOfTheArtifactAlone(t *testing.T) {
 func BenchmarkAppend(b *testing.B) {
 	v := newest(b)
 	for _, name := range []string{"alert_dlp", "page"} {
-		var a schema.Artifact
-		if err := json.Unmarshal(examples(b)[name].Artifact, &a); err != nil {
-			b.Fatal(err)
-		}
+		a := artifactOf(b, sharedtest.ExampleNamed(b, name))
 		b.Run(name, func(b *testing.B) {
 			var dst []byte
 			for b.Loop() {
-				dst = v.Append(dst[:0], &a)
+				dst = v.Append(dst[:0], a)
 			}
 			b.SetBytes(int64(len(dst)))
 		})

@@ -1,16 +1,9 @@
 package witfoo_test
 
 import (
-	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
-	"io/fs"
-	"net/http"
-	"net/http/httptest"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -19,6 +12,7 @@ import (
 	"time"
 
 	"github.com/skopeflow/skopeflow/internal/netskopesim"
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/witfoo"
@@ -108,8 +102,8 @@ func fits(kind string, v any) bool {
 var timestamp = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$`)
 
 func TestExamplesAreValid(t *testing.T) {
-	for _, e := range examples(t) {
-		judge(t, e.name, witfoo.Append(nil, artifact(t, e.Artifact)))
+	for _, e := range sharedtest.Examples(t) {
+		judge(t, e.Name, witfoo.Append(nil, artifact(t, e.Artifact)))
 	}
 }
 
@@ -125,61 +119,32 @@ func envelope(dataset, subtype string) *normalize.Envelope {
 }
 
 func TestPublishedEventsAreValid(t *testing.T) {
-	const folder = "../../../shared/corpus"
-	if _, err := os.Stat(folder); err != nil {
-		t.Skipf("no published events: %v", err)
-	}
-	m, n := normalize.NewMapper(), 0
-	err := filepath.WalkDir(folder, func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || filepath.Ext(path) != ".ndjson" {
-			return err
+	m := normalize.NewMapper()
+	for _, e := range sharedtest.Events(t) {
+		var a schema.Artifact
+		if err := m.Map(envelope(e.Dataset, ""), e.Raw, &a); err != nil {
+			t.Fatalf("%s: %v", e.Name, err)
 		}
-		text, err := os.ReadFile(path)
-		if err != nil {
-			return err
-		}
-		dataset, _, _ := strings.Cut(strings.TrimSuffix(filepath.Base(path), ".ndjson"), "_")
-		scanner := bufio.NewScanner(bytes.NewReader(text))
-		scanner.Buffer(nil, 1<<20)
-		for scanner.Scan() {
-			n++
-			var a schema.Artifact
-			if err := m.Map(envelope(dataset, ""), bytes.Clone(scanner.Bytes()), &a); err != nil {
-				return err
-			}
-			judge(t, fmt.Sprintf("%s, event %d", path, n), witfoo.Append(nil, &a))
-		}
-		return scanner.Err()
-	})
-	if err != nil || n == 0 {
-		t.Fatalf("%d events: %v", n, err)
+		judge(t, e.Name, witfoo.Append(nil, &a))
 	}
 }
 
 func TestGeneratedEventsAreValid(t *testing.T) {
 	now := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
-	tenant := netskopesim.New(netskopesim.Config{Seed: 2, Clock: func() time.Time { return now }, RateLimit: -1, FromHead: true})
+	tenant := netskopesim.New(netskopesim.Config{Seed: 2, Clock: func() time.Time { return now }})
 	m, n := normalize.NewMapper(), 0
 	for _, stream := range netskopesim.Streams() {
 		if err := tenant.Feed(stream, 130, now.Add(-time.Hour), now.Add(-time.Minute)); err != nil {
 			t.Fatal(err)
 		}
-		request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v2/events/dataexport/"+stream+"?operation=next&index=test", nil)
-		request.Header.Set("Netskope-Api-Token", netskopesim.DemoToken)
-		answer := httptest.NewRecorder()
-		tenant.ServeHTTP(answer, request)
-		var page struct{ Result []json.RawMessage }
-		if err := json.Unmarshal(answer.Body.Bytes(), &page); err != nil || answer.Code != http.StatusOK {
-			t.Fatalf("%s: %d %v", stream, answer.Code, err)
-		}
 		dataset, subtype, _ := normalize.Dataset(stream)
-		for _, raw := range page.Result {
+		for raw := range tenant.Records(stream) {
 			n++
 			var a schema.Artifact
 			if err := m.Map(envelope(dataset, subtype), raw, &a); err != nil {
 				t.Fatalf("%s: %v", stream, err)
 			}
-			judge(t, fmt.Sprintf("%s %s", stream, a.NativeID), witfoo.Append(nil, &a))
+			judge(t, stream+" "+a.NativeID, witfoo.Append(nil, &a))
 		}
 	}
 	if n < 3000 {

@@ -6,36 +6,14 @@ import (
 	"encoding/json"
 	"maps"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
-	"strings"
 	"testing"
 
+	"github.com/skopeflow/skopeflow/internal/sharedtest"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/witfoo"
 )
-
-// An example is an artifact and the document it has to become.
-type example struct {
-	name     string
-	Artifact json.RawMessage
-	WitFoo   json.RawMessage
-}
-
-func examples(t testing.TB) []example {
-	t.Helper()
-	files, err := filepath.Glob("../testdata/examples/*.json")
-	if err != nil || len(files) != 19 {
-		t.Fatalf("%d examples, want 19: %v", len(files), err)
-	}
-	all := make([]example, len(files))
-	for i, file := range files {
-		read(t, file, &all[i])
-		all[i].name = strings.TrimSuffix(filepath.Base(file), ".json")
-	}
-	return all
-}
 
 // read decodes a JSON file.
 func read(t testing.TB, file string, v any) {
@@ -89,17 +67,17 @@ var differences = map[string]struct {
 
 func TestExamplesBecomeTheExpectedDocuments(t *testing.T) {
 	differ := make(map[string]bool)
-	for _, e := range examples(t) {
+	for _, e := range sharedtest.Examples(t) {
 		got, want := document(t, witfoo.Append(nil, artifact(t, e.Artifact))), document(t, e.WitFoo)
 		names := maps.Clone(want)
 		maps.Copy(names, got)
 		for name := range names {
-			if d, listed := differences[e.name+" "+name]; listed {
-				differ[e.name+" "+name] = !reflect.DeepEqual(d.want, want[name])
+			if d, listed := differences[e.Name+" "+name]; listed {
+				differ[e.Name+" "+name] = !reflect.DeepEqual(d.want, want[name])
 				want[name] = d.want
 			}
 			if !reflect.DeepEqual(got[name], want[name]) {
-				t.Errorf("%s: %s is %v, want %v", e.name, name, got[name], want[name])
+				t.Errorf("%s: %s is %v, want %v", e.Name, name, got[name], want[name])
 			}
 		}
 	}
@@ -217,17 +195,17 @@ func TestValuesThatAreChosen(t *testing.T) {
 }
 
 func TestDocumentsAllocateNothing(t *testing.T) {
-	for _, e := range examples(t) {
+	for _, e := range sharedtest.Examples(t) {
 		a := artifact(t, e.Artifact)
 		dst := witfoo.Append(nil, a)
 		if n := testing.AllocsPerRun(20, func() { dst = witfoo.Append(dst[:0], a) }); n > 0 {
-			t.Errorf("%s: %g allocations", e.name, n)
+			t.Errorf("%s: %g allocations", e.Name, n)
 		}
 	}
 }
 
 func FuzzAppend(f *testing.F) {
-	for _, e := range examples(f) {
+	for _, e := range sharedtest.Examples(f) {
 		f.Add([]byte(e.Artifact))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
@@ -248,11 +226,11 @@ func FuzzAppend(f *testing.F) {
 }
 
 func BenchmarkAppend(b *testing.B) {
-	for _, e := range examples(b) {
-		if e.name != "alert_dlp" && e.name != "page" {
+	for _, e := range sharedtest.Examples(b) {
+		if e.Name != "alert_dlp" && e.Name != "page" {
 			continue
 		}
-		b.Run(e.name, func(b *testing.B) {
+		b.Run(e.Name, func(b *testing.B) {
 			a := artifact(b, e.Artifact)
 			dst := witfoo.Append(nil, a)
 			b.ReportAllocs()
