@@ -7,7 +7,7 @@ package schema
 type Artifact struct {
 	SchemaVersion  string       `json:"schema_version"`           // Version of this contract, e.g. 1.0.0. Major = breaking. [semver]
 	ID             ID           `json:"id"`                       // Deterministic dedupe id (UUIDv5). Same occurrence+revision → same id on every re-poll and every API family. [uuid]
-	EntityID       ID           `json:"entity_id"`                // Stable id of the underlying native object. Equals id for immutable datasets; constant across revisions for incident/clientstatus. Default Kafka key. [uuid]
+	EntityID       ID           `json:"entity_id"`                // Stable id of the underlying native object. Equals id for immutable datasets; constant across revisions for incident/clientstatus. Keeps the revisions of one object together as a key. [uuid]
 	Revision       string       `json:"revision,omitzero"`        // Short hash of the mutable sub-fields (status, assignee, severity…). Absent on immutable datasets. [hex8]
 	NativeID       string       `json:"native_id,omitzero"`       // The id Netskope gave the record, verbatim, as a string.
 	Kind           Kind         `json:"kind"`                     // What sort of record this is. alert = a control raised it. [alert|event|state|metric]
@@ -16,8 +16,8 @@ type Artifact struct {
 	Dataset        string       `json:"dataset"`                  // Canonical Netskope stream, independent of API family (v1 events?type=x, v2 events/data/x, dataexport events/x). [alert|page|connection|application|network|audit|incident|endpoint|clientstatus|infrastructure|transaction]
 	Subtype        string       `json:"subtype,omitzero"`         // Canonical alert type (dlp, malware, malsite, policy, uba, compromised_credential, quarantine, remediation, security_assessment, watchlist, ctep, ips, c2, device, content) or event sub-type. [snake_case]
 	Vendor         string       `json:"vendor"`                   // Netskope
-	Product        string       `json:"product"`                  // Netskope One (SSE)
-	Tenant         string       `json:"tenant"`                   // OUR tenant/org slug; used in subjects and keys. [slug [a-z0-9-]]
+	Product        string       `json:"product"`                  // Netskope One
+	Tenant         string       `json:"tenant"`                   // Our name of the Netskope tenant (the instance); used in subjects and keys. [slug [a-z0-9-]]
 	SourceTenant   string       `json:"source_tenant"`            // Netskope tenant host, e.g. acme.goskope.com. [fqdn]
 	Connector      string       `json:"connector"`                // Connector instance name (multi-instance).
 	SourceAPI      string       `json:"source_api"`               // API family the record came from. Never part of id. [v1|v2_data|v2_dataexport|v2_datasearch|transaction]
