@@ -14,7 +14,7 @@ LINT_VERSION := v2.15.0
 LINT_DIR     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/skopeflow/golangci-lint-$(LINT_VERSION)
 LINT         := $(LINT_DIR)/golangci-lint
 
-.PHONY: all test race lint build demo bench fuzz chaos soak update image help
+.PHONY: all test race lint build demo bench fuzz chaos conformance soak update image help
 .DEFAULT_GOAL := all
 
 all: lint test build ## lint, test and build
@@ -54,6 +54,9 @@ fuzz: ## fuzz each target for FUZZTIME
 chaos: ## kill the process at random moments, the long way
 	SKOPEFLOW_CHAOS=long go test -count=1 -timeout 60m -v -run '^TestKill' ./cmd/skopeflow
 
+conformance: ## hold 100,000 generated events of each dataset against the schemas (half an hour)
+	SKOPEFLOW_GENERATED=100000 go test -count=1 -timeout 0 -v -run '^TestGenerated' ./normalize
+
 soak: ## collect 2,000,000 events over 8 lanes and print the peak of memory
 	SKOPEFLOW_SOAK=1 go test -count=1 -timeout 0 -v -run '^TestSoak' ./cmd/skopeflow
 
@@ -65,4 +68,4 @@ image: ## build the container image (IMAGE=name:tag)
 	docker build -f deploy/Dockerfile --build-arg VERSION=$(VERSION) -t $(IMAGE) .
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "%-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
