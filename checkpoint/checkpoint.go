@@ -1,4 +1,4 @@
-// Package checkpoint keeps a lane's place.
+// Package checkpoint keeps a lane's place, and says whose it is.
 //
 // A [Cursor] says where a lane stands: what it has settled, where the broker
 // stood at that moment, and which claim it acts under. A [Store] keeps one
@@ -8,6 +8,10 @@
 // The package promises that a cursor whose Save returned nil is read back by
 // every later Load. It does not know when a cursor may move: that a page is
 // settled first is package ingest's promise.
+//
+// [Leases] keep replicas from running one lane at the same time, and show them
+// who else is there; [Share] says which lane is whose. Leases are for order, and
+// not for safety, which is the cursor's compare-and-swap alone.
 package checkpoint
 
 import (
@@ -17,7 +21,11 @@ import (
 )
 
 // Version is the version of the cursor's encoding. A cursor of a newer version
-// is refused by Load: an older program must not shorten what it cannot read.
+// is refused by Load: an older program must not shorten what it cannot read. It
+// is raised for a field without which the rest is misread, and not for one whose
+// absence is the cautious case: a program that does not know Released waits when
+// it need not, and one that does not know Reached or Replay stores some artifacts
+// of a rewound lane twice, with the same ids, or sends them without the mark.
 const Version = 1
 
 // A Cursor says where a lane stands.
@@ -56,6 +64,18 @@ type Cursor struct {
 	// the ids that must not be stored twice.
 	Mark     string `json:"mark,omitempty"`
 	ScanFrom string `json:"scan_from,omitempty"`
+
+	// Released is set when the owner has stopped, and no request of its is alive.
+	// The next owner then need not wait until one that is can do no harm.
+	Released bool `json:"released,omitempty"`
+
+	// Reached is how far a lane had come when it was rewound. What it reads up to
+	// there may be stored already, so until it is past it no id that the broker
+	// holds may be forgotten, and ScanFrom stays as it is.
+	Reached time.Time `json:"reached,omitzero"`
+	// Replay is set while a rewound lane sends again what is stored already,
+	// marked as a replay.
+	Replay bool `json:"replay,omitempty"`
 
 	Saved time.Time `json:"saved"`
 }

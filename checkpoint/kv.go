@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,28 +17,39 @@ const Bucket = "skopeflow_cursors"
 
 const history = 64
 
-// A KV is a Store in a NATS KV bucket.
+// A KV is a Store in a NATS KV bucket. Two more buckets hold the repairs that
+// lanes need, and snapshots of the cursors from further back than the 64
+// revisions reach.
 type KV struct {
-	bucket jetstream.KeyValue
+	// Log, if set, is told of a snapshot that could not be kept.
+	Log *slog.Logger
+
+	js      jetstream.JetStream
+	bucket  jetstream.KeyValue
+	repairs jetstream.KeyValue
+	hours   *hours
 }
 
-// OpenKV opens the bucket, and creates it with that many replicas if it is not
-// there.
+// OpenKV opens the buckets, and creates those that are not there with that many
+// replicas.
 func OpenKV(ctx context.Context, js jetstream.JetStream, replicas int) (*KV, error) {
-	bucket, err := js.KeyValue(ctx, Bucket)
-	if errors.Is(err, jetstream.ErrBucketNotFound) {
-		bucket, err = js.CreateKeyValue(ctx, jetstream.KeyValueConfig{
-			Bucket:      Bucket,
-			Description: "Skopeflow: where each lane stands",
-			History:     history,
-			Storage:     jetstream.FileStorage,
-			Replicas:    replicas,
-		})
+	var opened [3]jetstream.KeyValue
+	for i, c := range []jetstream.KeyValueConfig{
+		{Bucket: Bucket, Description: "Skopeflow: where each lane stands", History: history},
+		{Bucket: RepairBucket, Description: "Skopeflow: what each lane is to read once more"},
+		{Bucket: HourBucket, Description: "Skopeflow: where each lane stood, hour by hour", TTL: hoursKept},
+	} {
+		bucket, err := js.KeyValue(ctx, c.Bucket)
+		if errors.Is(err, jetstream.ErrBucketNotFound) {
+			c.Storage, c.Replicas = jetstream.FileStorage, replicas
+			bucket, err = js.CreateKeyValue(ctx, c)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("open KV bucket %s: %w", c.Bucket, err)
+		}
+		opened[i] = bucket
 	}
-	if err != nil {
-		return nil, fmt.Errorf("open KV bucket %s: %w", Bucket, err)
-	}
-	return &KV{bucket: bucket}, nil
+	return &KV{js: js, bucket: opened[0], repairs: opened[1], hours: &hours{KeyValue: opened[2], taken: map[string]string{}}}, nil
 }
 
 // Load implements [Store].
@@ -53,7 +65,8 @@ func (s *KV) Load(ctx context.Context, lane string) (Cursor, uint64, error) {
 	return c, entry.Revision(), err
 }
 
-// Save implements [Store].
+// Save implements [Store]. Of each hour the first cursor saved is also kept as its
+// snapshot; what becomes of that changes nothing for the caller but half a second.
 func (s *KV) Save(ctx context.Context, lane string, c Cursor, revision uint64) (uint64, error) {
 	c.Version = Version
 	value, err := json.Marshal(c)
@@ -69,54 +82,10 @@ func (s *KV) Save(ctx context.Context, lane string, c Cursor, revision uint64) (
 	if err != nil {
 		return 0, fmt.Errorf("save cursor of %s: %w", lane, err)
 	}
+	if err := s.hours.snap(ctx, lane, snapshot{saved, c}, time.Now()); err != nil && s.Log != nil {
+		s.Log.WarnContext(ctx, "a cursor's snapshot of the hour is missing, and is tried again with the next save", "error", err)
+	}
 	return saved, nil
-}
-
-// A Revision is a cursor as it stood at some moment.
-type Revision struct {
-	Lane     string    `json:"lane"`
-	Revision uint64    `json:"revision"`
-	Created  time.Time `json:"created"`
-	Cursor
-}
-
-// List returns the cursors of all lanes, in no order.
-func (s *KV) List(ctx context.Context) ([]Revision, error) {
-	w, err := s.bucket.WatchAll(ctx, jetstream.IgnoreDeletes())
-	if err != nil {
-		return nil, fmt.Errorf("list cursors: %w", err)
-	}
-	return collect(ctx, w)
-}
-
-// History returns what is kept of a lane's cursor, oldest first.
-func (s *KV) History(ctx context.Context, lane string) ([]Revision, error) {
-	w, err := s.bucket.Watch(ctx, lane, jetstream.IgnoreDeletes(), jetstream.IncludeHistory())
-	if err != nil {
-		return nil, fmt.Errorf("read history of %s: %w", lane, err)
-	}
-	return collect(ctx, w)
-}
-
-// collect takes what a watcher has now, and ends it.
-func collect(ctx context.Context, w jetstream.KeyWatcher) (_ []Revision, err error) {
-	defer func() { err = errors.Join(err, w.Stop()) }()
-	var all []Revision
-	for {
-		select {
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		case entry := <-w.Updates():
-			if entry == nil { // all that was there has been sent
-				return all, nil
-			}
-			c, err := decode(entry.Key(), entry)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, Revision{Lane: entry.Key(), Revision: entry.Revision(), Created: entry.Created(), Cursor: c})
-		}
-	}
 }
 
 func decode(lane string, entry jetstream.KeyValueEntry) (Cursor, error) {

@@ -25,6 +25,7 @@ func Run(t *testing.T, open func(t *testing.T) checkpoint.Store) {
 		want := checkpoint.Cursor{
 			Version: checkpoint.Version, Epoch: 3, Owner: "host-1", Mode: "dataexport", Index: "skopeflow-x-acme-events-page",
 			Start: at(1), Page: 17, Events: 10000, HWM: at(2), Through: at(3), Mark: "9", ScanFrom: "5", Saved: at(4),
+			Released: true, Reached: at(5), Replay: true,
 		}
 		rev := save(t, s, "acme.events.page", want, 0)
 		got, gotRev, err := s.Load(t.Context(), "acme.events.page")
