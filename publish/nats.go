@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -53,6 +55,7 @@ type NATSConfig struct {
 func (c NATSConfig) deadStream() string  { return c.Stream + "_DEAD" }
 func (c NATSConfig) largeBucket() string { return c.Stream + "_LARGE" }
 func (c NATSConfig) own() string         { return "skopeflow." + c.Stream }
+func (c NATSConfig) claims() string      { return c.own() + ".claims.>" }
 
 // OpenNATS makes sure that the streams are there and take atomic batches.
 func OpenNATS(ctx context.Context, js jetstream.JetStream, c NATSConfig) (*NATS, error) {
@@ -87,7 +90,7 @@ func ensureArtifacts(ctx context.Context, js jetstream.JetStream, c NATSConfig) 
 		_, err = js.CreateStream(ctx, jetstream.StreamConfig{
 			Name:               c.Stream,
 			Description:        "Skopeflow: artifacts",
-			Subjects:           []string{c.Prefix + ".>", c.own() + ".claims.>"},
+			Subjects:           []string{c.Prefix + ".>", c.claims()},
 			Discard:            jetstream.DiscardNew, // a full stream makes lanes wait; it never drops what a consumer has not read
 			MaxBytes:           max(c.MaxBytes, -1),
 			MaxAge:             c.MaxAge,
@@ -106,10 +109,17 @@ func ensureArtifacts(ctx context.Context, js jetstream.JetStream, c NATSConfig) 
 	if config.Discard != jetstream.DiscardNew {
 		return errors.New("it discards old messages when it is full, which loses what consumers have not read: set its discard policy to new, or name another stream in NATS_STREAM")
 	}
-	if config.AllowAtomicPublish && config.AllowMsgTTL {
+	claimable := slices.ContainsFunc(config.Subjects, func(subject string) bool {
+		parent, wild := strings.CutSuffix(subject, ">")
+		return wild && strings.HasPrefix(c.claims(), parent)
+	})
+	if config.AllowAtomicPublish && config.AllowMsgTTL && config.AllowRollup && claimable {
 		return nil
 	}
-	config.AllowAtomicPublish, config.AllowMsgTTL = true, true
+	config.AllowAtomicPublish, config.AllowMsgTTL, config.AllowRollup = true, true, true
+	if !claimable {
+		config.Subjects = append(config.Subjects, c.claims())
+	}
 	_, err = js.UpdateStream(ctx, config)
 	return err
 }
@@ -161,7 +171,7 @@ func (p *NATS) Publish(ctx context.Context, b *Batch) error {
 	for i := range b.Messages {
 		m := &b.Messages[i]
 		if len(msgs) == batchMessages || len(msgs) > 0 && size+len(m.Data) > batchBytes {
-			if err := p.commit(ctx, msgs); err != nil {
+			if err := p.commit(ctx, b, msgs); err != nil {
 				return err
 			}
 			msgs, size = msgs[:0], 0
@@ -172,14 +182,22 @@ func (p *NATS) Publish(ctx context.Context, b *Batch) error {
 	if len(msgs) == 0 {
 		return nil
 	}
-	return p.commit(ctx, msgs)
+	return p.commit(ctx, b, msgs)
 }
 
-// commit stores messages as one atomic batch.
-func (p *NATS) commit(ctx context.Context, msgs []*nats.Msg) error {
+// commit stores messages as one atomic batch. The server looks at the fence
+// when the batch is complete, and then takes all of it or nothing.
+func (p *NATS) commit(ctx context.Context, b *Batch, msgs []*nats.Msg) error {
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
-	_, err := jetstreamext.PublishMsgBatch(ctx, p.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckEvery: ackEvery, AckTimeout: commitTimeout})
+	p.fence(b, msgs[0])
+	err := retryBusy(ctx, func() error {
+		_, err := jetstreamext.PublishMsgBatch(ctx, p.js, msgs, jetstreamext.BatchFlowControl{AckFirst: true, AckEvery: ackEvery, AckTimeout: commitTimeout})
+		return err
+	})
+	if hasCode(err, jetstream.JSErrCodeStreamWrongLastSequence) {
+		return &FencedError{Lane: b.claimed(), Err: err}
+	}
 	return p.explain(err)
 }
 

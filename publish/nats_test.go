@@ -91,6 +91,32 @@ func TestArtifactsCarryCloudEventsHeaders(t *testing.T) {
 	}
 }
 
+func TestProfileOfAViewStandsInTheContentType(t *testing.T) {
+	for _, tt := range []struct{ profile, contentType, dataSchema string }{
+		{"", "application/json", schema.URI},
+		{"ocsf-1.8.0", "application/json; profile=ocsf-1.8.0", ""},
+	} {
+		c := config()
+		c.Profile = tt.profile
+		n, js := open(t, c)
+		if err := n.Publish(t.Context(), publishtest.Batch("acme.events.page", 0, 2)); err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range consume(t, js, "ARTIFACTS", "artifacts.>") {
+			if got := m.Header["ce-datacontenttype"]; got != tt.contentType {
+				t.Errorf("profile %q: ce-datacontenttype is %q, want %q", tt.profile, got, tt.contentType)
+			}
+			got, named := m.Header["ce-dataschema"]
+			if got != tt.dataSchema || named != (tt.dataSchema != "") {
+				t.Errorf("profile %q: ce-dataschema is %q, there: %t, want %q", tt.profile, got, named, tt.dataSchema)
+			}
+			if m.Header["ce-type"] != "skopeflow.artifact.v1" || m.ID == "" {
+				t.Errorf("profile %q: the other headers are %v", tt.profile, m.Header)
+			}
+		}
+	}
+}
+
 func TestDeadLettersKeepTheBytesAndTheReason(t *testing.T) {
 	n, js := open(t, config())
 	b := publishtest.Batch("acme.events.page", 0, 1)

@@ -26,6 +26,7 @@ var totals = []struct {
 	{"skopeflow_events_collisions_total", "Events with another event's id and other content; stored both times.", func(s *ingest.Status) uint64 { return s.Collisions }},
 	{"skopeflow_pages_total", "Pages of which every event was stored.", func(s *ingest.Status) uint64 { return s.Pages }},
 	{"skopeflow_resend_total", "Pages asked for again.", func(s *ingest.Status) uint64 { return s.Resends }},
+	{"skopeflow_repair_recovered_events_total", "Events that were missing and were stored when a range was read again; anything but 0 means that somebody else reads by our index.", func(s *ingest.Status) uint64 { return s.Recovered }},
 	{"skopeflow_failures_total", "Requests that did not end as a stored page.", func(s *ingest.Status) uint64 { return s.Failures }},
 }
 

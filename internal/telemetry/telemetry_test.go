@@ -24,7 +24,9 @@ import (
 
 	"github.com/skopeflow/skopeflow/checkpoint"
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/internal/pipeline"
 	"github.com/skopeflow/skopeflow/internal/telemetry"
+	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 	"github.com/skopeflow/skopeflow/schema"
 )
@@ -115,6 +117,10 @@ func (b *broker) Publish(_ context.Context, batch *publish.Batch) error {
 	return b.err
 }
 func (b *broker) Mark(context.Context) (string, error)                 { return "7", nil }
+func (b *broker) Claim(context.Context, publish.Claim) (string, error) { return "3", nil }
+func (b *broker) Missing(context.Context, string, time.Time) (string, error) {
+	return "", nil
+}
 func (b *broker) MaxBytes() int                                        { return 1 << 20 }
 func (b *broker) Keep(context.Context, string, []byte) (string, error) { return "kept", nil }
 func (b *broker) Scan(context.Context, string, string, func(schema.Key)) (string, error) {
@@ -150,11 +156,11 @@ func TestTraceLeadsFromThePageToTheMessageTheCursorAndTheLog(t *testing.T) {
 	parts := make(chan *ingest.Part)
 	lane := &ingest.Lane{
 		Vendor: "netskope", Instance: "acme", Stream: "events/page",
-		Open: func(context.Context, checkpoint.Cursor) (ingest.Way, error) {
+		Open: func(context.Context, string, checkpoint.Cursor) (ingest.Way, error) {
 			client := &http.Client{Transport: tel.RoundTripper(answer(http.StatusOK))}
 			return ingest.Way{Mode: "dataexport", Source: source{client}}, nil
 		},
-		Store: tel.Store(&store{settled: stop}), Broker: kept, Out: parts, Budget: ingest.NewBudget(1 << 20),
+		Store: tel.Store(&store{settled: stop}), Broker: pipeline.Broker{Publisher: kept}, Out: parts, Budget: ingest.NewBudget(1 << 20),
 		Start: time.Now(), Every: time.Hour, Grace: time.Minute,
 		Log: slog.New(telemetry.LogHandler(slog.NewJSONHandler(&logged, nil))), Trace: tel.Page,
 	}
@@ -306,7 +312,7 @@ func TestMetricsShowTheLanesAsTheyAreWhenRead(t *testing.T) {
 	status := ingest.Status{
 		Instance: "acme", Stream: "events/page", State: ingest.CatchingUp,
 		LastSuccess: time.Unix(1700000100, 0), HWM: time.Unix(1700000000, 500e6),
-		Received: 20, Stored: 10, Duplicates: 7, DeadLettered: 3, Collisions: 1, Pages: 5, Resends: 2, Failures: 4,
+		Received: 26, Stored: 10, Duplicates: 7, Filtered: 6, DeadLettered: 3, Collisions: 1, Pages: 5, Resends: 2, Failures: 4,
 	}
 	fresh := ingest.Status{Instance: "acme", Stream: "events/audit", State: ingest.Starting}
 	lanes := []ingest.Status{status, fresh}
@@ -316,9 +322,10 @@ func TestMetricsShowTheLanesAsTheyAreWhenRead(t *testing.T) {
 	const page = `{instance="acme",stream="events/page"} `
 	text := scrape(tel)
 	want(t, text,
-		"skopeflow_events_received_total"+page+"20",
+		"skopeflow_events_received_total"+page+"26",
 		"skopeflow_events_published_total"+page+"10",
 		"skopeflow_events_duplicate_total"+page+"7",
+		"skopeflow_events_filtered_total"+page+"6",
 		"skopeflow_events_dead_lettered_total"+page+"3",
 		"skopeflow_events_collisions_total"+page+"1",
 		"skopeflow_pages_total"+page+"5",
@@ -331,6 +338,7 @@ func TestMetricsShowTheLanesAsTheyAreWhenRead(t *testing.T) {
 		"skopeflow_inflight_bytes 4096",
 		`skopeflow_build_info{version="1.2.3"} 1`,
 		"# TYPE skopeflow_events_received_total counter",
+		"# TYPE skopeflow_events_filtered_total counter",
 		"# TYPE skopeflow_stream_lag_seconds gauge")
 	if got := strings.Count(text, "\nskopeflow_stream_state{"); got != 2*len(ingest.Words) {
 		t.Errorf("%d series of the state, want %d", got, 2*len(ingest.Words))
@@ -347,6 +355,62 @@ func TestMetricsShowTheLanesAsTheyAreWhenRead(t *testing.T) {
 	lanes = []ingest.Status{fresh}
 	if text := scrape(tel); strings.Contains(text, "events/page") {
 		t.Error("a lane that is gone still has series")
+	}
+}
+
+func TestPageSaysHowManyEventsWereFiltered(t *testing.T) {
+	tel, spans := setup(t)
+	_, end := tel.Page(t.Context(), &ingest.Lane{Instance: "acme", Stream: "events/page"}, ingest.OpNext)
+	end(ingest.Counts{Received: 9, Stored: 5, Filtered: 4}, nil)
+	if got := attribute(find(t, spans, "poll events/page"), "skopeflow.events.filtered"); got != "4" {
+		t.Errorf("skopeflow.events.filtered is %q, want 4", got)
+	}
+}
+
+func TestDriftIsASeriesByDatasetKindAndFieldAlone(t *testing.T) {
+	tel, _ := setup(t)
+	counter := new(normalize.DriftCounter)
+	if err := tel.Drift(counter.Counts); err != nil {
+		t.Fatal(err)
+	}
+	if text := scrape(tel); strings.Contains(text, "skopeflow_schema_drift_total{") {
+		t.Errorf("there are series before anything drifted:\n%s", ours(text))
+	}
+	mapper := normalize.NewMapper()
+	mapper.Drift = counter
+	mapped := func(dataset, raw string) {
+		t.Helper()
+		env := &normalize.Envelope{Tenant: "acme", SourceTenant: "acme.goskope.com", Connector: "acme", Dataset: dataset, SourceAPI: "v2_dataexport", Collected: time.Unix(1768478400, 0)}
+		var a schema.Artifact
+		if err := mapper.Map(env, []byte(raw), &a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const event = `{"_id":"1","timestamp":1768478400,`
+	for range 3 {
+		mapped("page", event+`"x_quantum":"c4nary"}`)
+	}
+	mapped("application", event+`"severity":"Dire"}`)
+	text := scrape(tel)
+	want(t, text, "# TYPE skopeflow_schema_drift_total counter",
+		`skopeflow_schema_drift_total{dataset="page",field="x_quantum",kind="new_key"} 3`,
+		`skopeflow_schema_drift_total{dataset="application",field="severity",kind="new_value"} 1`)
+	if example := fmt.Sprint(counter.Counts()); !strings.Contains(example, "Dire") {
+		t.Errorf("the counter shows %s, want an example that the metrics could show", example)
+	}
+
+	// Whoever can name keys names very many.
+	for i := range 3 * normalize.MaxDrifts {
+		mapped("page", fmt.Sprintf(`%s"x_%d":1,"<%d>":1}`, event, i, i))
+	}
+	text = scrape(tel)
+	if got := strings.Count(text, "\nskopeflow_schema_drift_total{"); got <= normalize.MaxDrifts || got > normalize.MaxDrifts+3 {
+		t.Errorf("%d series, want those of %d names and what is left of each kind", got, normalize.MaxDrifts)
+	}
+	for _, never := range []string{"Dire", "c4nary", "otel_metric_overflow", "<1>"} {
+		if strings.Contains(text, never) {
+			t.Errorf("the metrics hold %q", never)
+		}
 	}
 }
 

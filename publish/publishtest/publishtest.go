@@ -36,6 +36,11 @@ func Run(t *testing.T, open func(t *testing.T) Rig) {
 	t.Run("what a cancelled publish stored, a scan finds", func(t *testing.T) { cancelled(t, open(t)) })
 	t.Run("the headers of a batch are on each message", func(t *testing.T) { headers(t, open(t)) })
 	t.Run("what no message can carry is kept", func(t *testing.T) { keeps(t, open(t)) })
+	t.Run("a later claim stands, and an earlier one is told who has claimed", func(t *testing.T) { claims(t, open(t)) })
+	t.Run("of those who claim at once one succeeds", func(t *testing.T) { races(t, open(t)) })
+	t.Run("a batch under an overtaken claim stores nothing", func(t *testing.T) { fences(t, open(t)) })
+	t.Run("nothing is stored under a claim after the next one stands", func(t *testing.T) { overtakes(t, open(t)) })
+	t.Run("what is stored is not missing", func(t *testing.T) { misses(t, open(t)) })
 	t.Run("a batch of nothing is stored", func(t *testing.T) {
 		if err := open(t).Publisher.Publish(t.Context(), &publish.Batch{Lane: "acme.events.page"}); err != nil {
 			t.Error(err)
