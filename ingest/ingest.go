@@ -110,6 +110,14 @@ func (f *Fault) Unwrap() error { return f.Err }
 
 // A Broker is what a lane asks of the place where artifacts are stored.
 type Broker interface {
+	// Claim makes owner the one who stores a lane's artifacts, and returns what
+	// its pages carry as proof; what carries an older one is refused. hwm is the
+	// vendor's high-water mark, kept with the claim. The error of a claim that
+	// has been overtaken has a method ClaimedBy that tells by whom.
+	Claim(ctx context.Context, lane, owner string, epoch uint64, hwm time.Time) (fence string, err error)
+	// Missing tells in a sentence if the broker has lost something of what it had
+	// acknowledged when it stood at mark; "" if not.
+	Missing(ctx context.Context, mark string, at time.Time) (string, error)
 	// Mark returns the broker's present position. It fails while the broker
 	// cannot take new messages.
 	Mark(ctx context.Context) (string, error)

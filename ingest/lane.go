@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,18 +24,35 @@ type Lane struct {
 	Stream   string
 	Owner    string // names this process in the cursor
 
-	// Open finds out how to read the stream, given the cursor as it stands, and
-	// is asked again after each claim. Its errors are those of a Source.
-	Open   func(ctx context.Context, c checkpoint.Cursor) (Way, error)
+	// Open finds out how to read the stream for a job, given the cursor as it
+	// stands, and is asked again after each claim. Each job has an index of its
+	// own. Its errors are those of a Source.
+	Open   func(ctx context.Context, job string, c checkpoint.Cursor) (Way, error)
 	Store  checkpoint.Store
 	Broker Broker
 	Out    chan<- *Part
 	Budget *Budget
 
+	// Mend writes down what is to be read again later.
+	Mend func(ctx context.Context, lane string, r checkpoint.Repair) error
+	// History returns the lane's cursors, the oldest first. It is asked when the
+	// broker has lost something.
+	History func(ctx context.Context, lane string) ([]checkpoint.Revision, error)
+
 	Start      time.Time     // where a lane without a cursor begins
+	Until      time.Time     // where it ends; zero is never
 	Every      time.Duration // how often to look when there was nothing new
 	Quarantine time.Duration // how long a request without an answer may still be alive
 	Grace      time.Duration // how long a page in hand may take to settle when told to stop
+	// Alone says that no other process can be alive that reads this lane.
+	Alone bool
+	// Job names what a lane with an end is for, and keeps its cursor apart; its
+	// artifacts are those of the lane. Replay marks them as read again on purpose.
+	Job    string
+	Replay bool
+	// ScanFrom is the broker's position before all that a lane without a cursor
+	// may find stored already.
+	ScanFrom string
 
 	Log *slog.Logger
 	// Trace, if set, is called as a page begins. It returns the context under
@@ -54,21 +73,45 @@ type Lane struct {
 // Name returns the lane's name; see [LaneName].
 func (l *Lane) Name() string { return LaneName(l.Instance, l.Stream) }
 
-// Run reads the stream until ctx is done, and returns with no page in hand:
-// the one it had is settled, or will be asked for again by the next claim.
-func (l *Lane) Run(ctx context.Context) {
+// Key returns the name of the lane's cursor and of its claim.
+func (l *Lane) Key() string {
+	if l.Job == "" {
+		return l.Name()
+	}
+	return l.Name() + "." + l.Job
+}
+
+// Run reads the stream until ctx is done or its end is reached, which it
+// reports. It returns with no page in hand: the one it had is settled, or will be
+// asked for again by the next claim; and it gives up the claim if it can.
+func (l *Lane) Run(ctx context.Context) (finished bool) {
 	l.memory = newMemory()
 	l.pauses = newBackOff()
-	p := &plan{owner: l.Owner, start: l.Start, every: l.Every, quarantine: l.Quarantine}
+	l.revision = 0
+	p := &plan{owner: l.Owner, start: l.Start, every: l.Every, quarantine: l.Quarantine, alone: l.Alone, until: l.Until, scanFrom: l.ScanFrom}
 	var s state
 	next := begin()
-	for next.do == doSave || ctx.Err() == nil {
+	for next.do != doEnd && (next.do == doSave || next.do == doMend || ctx.Err() == nil) {
 		done := next
 		e := l.perform(ctx, &s, done)
 		s, next = p.step(s, done, e)
 		if done.do == doSave || done.do == doFetch && next.do != doSave {
 			l.end(l.page.counts, e.err)
 		}
+	}
+	if c, can := p.release(s, time.Now()); can {
+		l.give(ctx, c)
+	}
+	return next.do == doEnd
+}
+
+// give saves the cursor of a lane that is given up. If it fails, the next one
+// waits a little longer, and nothing else.
+func (l *Lane) give(ctx context.Context, c checkpoint.Cursor) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	if err := l.save(ctx, c); err != nil {
+		l.Log.WarnContext(ctx, "lane not released, the next one to read it will wait", "instance", l.Instance, "stream", l.Stream, "err", err)
 	}
 }
 
@@ -88,12 +131,18 @@ func (l *Lane) perform(ctx context.Context, s *state, a action) event {
 	var e event
 	switch a.do {
 	case doLoad:
-		e.cursor, l.revision, e.err = l.Store.Load(ctx, l.Name())
+		e.cursor, l.revision, e.err = l.Store.Load(ctx, l.Key())
 	case doOpen:
-		e.way, e.err = l.Open(ctx, a.cursor)
+		e.way, e.err = l.Open(ctx, l.Job, a.cursor)
 	case doClaim:
 		e.cursor = a.cursor
 		e.err = l.save(ctx, a.cursor)
+	case doFence:
+		e.fence, e.err = l.Broker.Claim(ctx, l.Key(), l.Owner, a.cursor.Epoch, a.cursor.HWM)
+	case doCheck:
+		e = l.check(ctx, a.cursor)
+	case doMend:
+		e.err = l.writeDown(ctx, a.mend)
 	case doScan:
 		l.memory = newMemory()
 		e.mark, e.err = l.Broker.Scan(ctx, l.Name(), s.cursor.ScanFrom, func(key schema.Key) { l.memory.learn(key) })
@@ -120,6 +169,7 @@ func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
 	l.page = page
 	page.Instance, page.Stream, page.Mode = l.Instance, l.Stream, s.way.Mode
 	page.Received = time.Now().UTC()
+	page.Fence, page.Claim, page.Replay = s.fence, l.Key(), l.Replay || s.cursor.Replay
 	cut := &cutter{page: page, out: l.Out, budget: l.Budget}
 
 	answer, err := s.way.Source.Fetch(ctx, req, cut.add)
@@ -142,6 +192,41 @@ func (l *Lane) fetch(ctx context.Context, s *state, req Request) event {
 	return event{answer: answer, counts: page.counts, err: err}
 }
 
+// check asks whether the broker has what it acknowledged, and if not, up to
+// where it has.
+func (l *Lane) check(ctx context.Context, c checkpoint.Cursor) (e event) {
+	if e.lost, e.err = l.Broker.Missing(ctx, c.Mark, c.Saved); e.lost == "" || e.err != nil {
+		return e
+	}
+	l.Log.ErrorContext(ctx, "the broker has lost artifacts, which are read again", "instance", l.Instance, "stream", l.Stream, "what", e.lost)
+	older, err := l.History(ctx, l.Key())
+	if err != nil {
+		e.err = err
+		return e
+	}
+	for _, r := range slices.Backward(older) {
+		lost, err := l.Broker.Missing(ctx, r.Mark, r.Saved)
+		if err != nil || lost == "" {
+			e.since, e.err = r.HWM, err
+			return e
+		}
+	}
+	return e
+}
+
+// writeDown stores what is to be mended; also when told to stop.
+func (l *Lane) writeDown(ctx context.Context, repairs []checkpoint.Repair) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	defer cancel()
+	for _, r := range repairs {
+		if err := l.Mend(ctx, l.Name(), r); err != nil {
+			return err
+		}
+		l.Log.WarnContext(ctx, "to be read again", "instance", l.Instance, "stream", l.Stream, "from", r.From, "to", r.To, "due", r.Due, "why", strings.Join(r.Reasons, "; "))
+	}
+	return nil
+}
+
 // saveTimeout bounds the wait for a cursor to be saved.
 const saveTimeout = 10 * time.Second
 
@@ -162,7 +247,7 @@ func (l *Lane) settle(a action) (e event) {
 }
 
 func (l *Lane) save(ctx context.Context, c checkpoint.Cursor) error {
-	revision, err := l.Store.Save(ctx, l.Name(), c, l.revision)
+	revision, err := l.Store.Save(ctx, l.Key(), c, l.revision)
 	if err == nil {
 		l.revision = revision
 	}

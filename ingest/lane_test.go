@@ -1,6 +1,7 @@
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,7 +90,46 @@ type broker struct {
 	log    []schema.ID
 	copies map[schema.ID]int
 	down   bool
+
+	owner string // of the claim that stands
+	epoch uint64
+	hwm   time.Time
+	seq   int // counts the claims, and is the fence
+	lost  string
 }
+
+// An overtaken claim is the error of one that comes too late.
+type overtaken struct{ b *broker }
+
+func (overtaken) Error() string { return "claimed by somebody else" }
+
+func (o overtaken) ClaimedBy() (owner string, epoch uint64, hwm time.Time) {
+	return o.b.owner, o.b.epoch, o.b.hwm
+}
+
+func (b *broker) Claim(_ context.Context, _, owner string, epoch uint64, hwm time.Time) (string, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.down {
+		return "", errors.New("broker is down")
+	}
+	same := epoch == b.epoch && owner == b.owner
+	if epoch <= b.epoch && !same {
+		return "", overtaken{b}
+	}
+	if !same {
+		b.owner, b.epoch, b.hwm, b.seq = owner, epoch, hwm, b.seq+1
+	}
+	return strconv.Itoa(b.seq), nil
+}
+
+func (b *broker) Missing(context.Context, string, time.Time) (string, error) { return b.lost, nil }
+
+// errFenced is what a batch gets that carries an older claim.
+type errFenced struct{}
+
+func (errFenced) Error() string { return "the claim does not stand any more" }
+func (errFenced) Fenced() bool  { return true }
 
 func (b *broker) Mark(context.Context) (string, error) {
 	b.mu.Lock()
@@ -165,6 +205,8 @@ type world struct {
 	publish func(n int) string
 	parts   int
 	stop    context.CancelFunc
+	owner   string
+	repairs []checkpoint.Repair
 }
 
 func newWorld(t *testing.T, pages int) *world {
@@ -192,13 +234,18 @@ func (w *world) run(t *testing.T) {
 	w.stop = stop
 	parts := make(chan *Part)
 	lane := &Lane{
-		Vendor: "test", Instance: "acme", Stream: "events/page", Owner: "test",
-		Open: func(context.Context, checkpoint.Cursor) (Way, error) {
+		Vendor: "test", Instance: "acme", Stream: "events/page", Owner: cmp.Or(w.owner, "test"),
+		Open: func(context.Context, string, checkpoint.Cursor) (Way, error) {
 			return w.way, nil
 		},
 		Store: w.store, Broker: w.broker, Out: parts, Budget: NewBudget(1 << 20),
 		Start: w.start, Every: w.every, Quarantine: 65 * time.Second, Grace: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
+		Mend: func(_ context.Context, _ string, r checkpoint.Repair) error {
+			w.repairs = append(w.repairs, r)
+			return nil
+		},
+		History: func(context.Context, string) ([]checkpoint.Revision, error) { return nil, nil },
 	}
 	var stage sync.WaitGroup
 	stage.Go(func() {
@@ -219,6 +266,10 @@ func (w *world) store1(part *Part) {
 	if mishap == "crash before publish" || mishap == "refused" {
 		w.crashIf(mishap == "crash before publish")
 		part.Done(nil, 0, errCrash)
+		return
+	}
+	if part.Page.Fence != strconv.Itoa(w.broker.seq) {
+		part.Done(nil, 0, errFenced{})
 		return
 	}
 	var keys []schema.Key

@@ -18,6 +18,8 @@ type Page struct {
 	Mode     string    // how the stream is read
 	Received time.Time // when the answer began, by our clock
 	Replay   bool      // what is read on purpose again
+	Claim    string    // the name of the claim under which the page was read, and
+	Fence    string    // what the broker gave for it; see Broker.Claim
 
 	// Context carries the page's trace, and ends when the program gives up on
 	// pages in hand. A page travels through channels, so it rides along.

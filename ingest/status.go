@@ -14,6 +14,8 @@ const (
 	CaughtUp         Word = "caught up"
 	CatchingUp       Word = "catching up"
 	Waiting          Word = "waiting"
+	TakingOver       Word = "taking over"
+	Elsewhere        Word = "elsewhere"
 	RateLimited      Word = "rate limited"
 	NotAuthenticated Word = "not authenticated"
 	NotAllowed       Word = "not allowed"
@@ -28,14 +30,14 @@ const (
 
 // Words lists all of them, for a metric that has one series for each.
 var Words = []Word{
-	Starting, CaughtUp, CatchingUp, Waiting, RateLimited, NotAuthenticated, NotAllowed,
+	Starting, CaughtUp, CatchingUp, Waiting, TakingOver, Elsewhere, RateLimited, NotAuthenticated, NotAllowed,
 	NotAvailable, Unreachable, InConflict, Blocked, BrokerDown, BrokerFull, Disabled,
 }
 
 // Well reports whether a lane in this state needs nobody.
 func (w Word) Well() bool {
 	switch w {
-	case Starting, CaughtUp, CatchingUp, Waiting, Disabled:
+	case Starting, CaughtUp, CatchingUp, Waiting, TakingOver, Elsewhere, Disabled:
 		return true
 	}
 	return false
@@ -65,6 +67,7 @@ type Status struct {
 	DeadLettered uint64 `json:"dead_lettered"`
 	Collisions   uint64 `json:"collisions"`
 	Resends      uint64 `json:"resends"`
+	Recovered    uint64 `json:"recovered"` // found missing, and stored, when it was read again
 	Failures     uint64 `json:"failures"`
 }
 

@@ -2,20 +2,23 @@ package ingest
 
 import (
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/skopeflow/skopeflow/checkpoint"
 )
 
-// The lane's logic is this file: a function from a state and what happened to a
-// state and what to do. It does no I/O, reads no clock and starts no goroutine;
-// lane.go performs what it asks for. The order of its actions is the promise:
+// The lane's logic is a function from a state and what happened to a state and
+// what to do. It does no I/O, reads no clock and starts no goroutine; lane.go
+// performs what it asks for. The order of its actions is the promise:
 //
-//	load → open → claim → scan → ask again → store → save → next
+//	load → open → claim → fence → check → scan → ask again → store → save → next
 //
-// OpNext comes from one place, next, which is reached only when the page in hand
-// has been settled and its cursor saved, or when an OpNext never left.
+// It stands in three files: this one has the words, claim.go takes a lane over,
+// and ask.go asks for pages. OpNext comes from one place, next, which is reached
+// only when the page in hand has been settled and its cursor saved, or when an
+// OpNext never left. Where something may have been lost all the same, because a
+// request was alive that nobody waited for, it is written down to be mended: read
+// again later, on an index of its own.
 
 const (
 	// overlap is how far back a lane starts when the vendor has forgotten its
@@ -33,6 +36,12 @@ const (
 
 	// patience is how many failures in a row call for another way.
 	patience = 3
+
+	// A request that nobody waits for any more is surely dead mendAfter later.
+	// What it may have taken is then read again, from mendBefore the high-water
+	// mark that was known.
+	mendAfter  = 15 * time.Minute
+	mendBefore = 5 * time.Minute
 )
 
 // A plan is the part of a lane that does not change while it runs.
@@ -42,6 +51,12 @@ type plan struct {
 	every time.Duration // how often to look when there was nothing new
 	// quarantine is how long a request without an answer may still be alive.
 	quarantine time.Duration
+	// alone says that no other process can be alive that reads this lane, so
+	// that a request of its predecessor is not waited for.
+	alone    bool
+	scanFrom string // where the broker stood before what a new lane may read again
+	// until ends the lane when the vendor has been read so far; zero is never.
+	until time.Time
 }
 
 // A state is where a lane is in its cycle.
@@ -53,6 +68,18 @@ type state struct {
 	skew   time.Duration // the vendor's clock less ours
 	pause  action        // the wait that follows the settled page
 	after  goal          // what follows a wait
+
+	fence string // what the broker gave for the claim
+	mine  uint64 // the epoch of the last claim of this run; 0 before there is one
+	// inherited says that the one before has not released the lane.
+	inherited bool
+	// alive is until when a request to which no answer came may be at work.
+	alive     time.Time
+	behind    Standing            // a claim at the broker that the store knows nothing of
+	mend      []checkpoint.Repair // what is to be written down
+	then      action              // what follows when it is,
+	thenAfter goal                // and what follows that if it is a wait
+	finished  bool                // the settled page was the last
 
 	// What the lane stored is remembered in two generations; see memory. The
 	// younger began at mark, when the lane stood at since. The older holds what
@@ -72,6 +99,9 @@ const (
 	goAgain goal = "again" // whatever may have been lost
 	goBegin goal = "begin" // from a little before the high-water mark
 	goNext  goal = "next"  // what comes after the settled page
+	goFence goal = "fence" // claim at the broker again
+	goCheck goal = "check" // look again whether the broker has lost something
+	goMend  goal = "mend"  // write down again what is to be mended
 )
 
 // An action is what the lane does next. The outcome comes back as an event.
@@ -88,7 +118,8 @@ type action struct {
 	why     string
 	hint    string // what a person can do about it
 
-	rotate bool // of save: the older generation of ids is not needed any more
+	rotate bool                // of save: the older generation of ids is not needed any more
+	mend   []checkpoint.Repair // of mend
 }
 
 type verb string
@@ -96,11 +127,15 @@ type verb string
 const (
 	doLoad  verb = "load"
 	doOpen  verb = "open"
-	doClaim verb = "claim"
+	doClaim verb = "claim" // in the store
+	doFence verb = "fence" // the claim at the broker
+	doCheck verb = "check"
+	doMend  verb = "mend"
 	doScan  verb = "scan"
 	doFetch verb = "fetch"
 	doSave  verb = "save"
 	doWait  verb = "wait"
+	doEnd   verb = "end"
 )
 
 // An event is what came of an action.
@@ -111,6 +146,9 @@ type event struct {
 	cursor checkpoint.Cursor // of load, claim and save: as stored
 	way    Way               // of open
 	mark   string            // of scan
+	fence  string            // of fence
+	lost   string            // of check: what the broker has lost, a sentence
+	since  time.Time         // of check: up to where it has not
 	answer Answer            // of fetch, when the page is settled
 	counts Counts            // of fetch
 }
@@ -133,6 +171,12 @@ func (p *plan) step(s state, done action, e event) (state, action) {
 		return p.opened(s, e)
 	case doClaim:
 		return p.claimed(s, e)
+	case doFence:
+		return p.fenced(s, e)
+	case doCheck:
+		return p.checked(s, e)
+	case doMend:
+		return p.mended(s, e)
 	case doScan:
 		return p.scanned(s, e)
 	case doFetch:
@@ -146,6 +190,12 @@ func (p *plan) step(s state, done action, e event) (state, action) {
 // woke goes on after a wait.
 func (p *plan) woke(s state, now time.Time) (state, action) {
 	switch s.after {
+	case goFence:
+		return s, action{do: doFence, cursor: s.cursor}
+	case goCheck:
+		return s, action{do: doCheck, cursor: s.cursor}
+	case goMend:
+		return s, action{do: doMend, mend: s.mend}
 	case goScan:
 		return s, action{do: doScan}
 	case goSame:
@@ -159,244 +209,4 @@ func (p *plan) woke(s state, now time.Time) (state, action) {
 	case goLoad:
 	}
 	return s, begin()
-}
-
-func (p *plan) loaded(s state, e event) (state, action) {
-	if e.err != nil {
-		return unstored(s, goLoad, e.err)
-	}
-	s.req = Request{}
-	s.cursor = e.cursor
-	return s, action{do: doOpen, cursor: e.cursor}
-}
-
-// opened claims the lane, now that it is known how to read it.
-func (p *plan) opened(s state, e event) (state, action) {
-	if e.err != nil {
-		return p.failed(s, e.err)
-	}
-	s.way = e.way
-	c := s.cursor
-	c.Epoch++
-	c.Owner = p.owner
-	switch {
-	case c.Start.IsZero():
-		c.Start, c.Through = p.start, p.start
-	case c.Mode != e.way.Mode || c.Index != e.way.Index:
-		// The other way knows nothing of our position: begin a little before it.
-		c.Start = latest(c.Start, c.HWM.Add(-overlap), c.Through.Add(-overlap))
-		c.Through, c.HWM, c.Page, c.Events = c.Start, time.Time{}, 0, 0
-	}
-	c.Mode, c.Index = e.way.Mode, e.way.Index
-	c.Saved = e.now
-	return s, action{do: doClaim, cursor: c}
-}
-
-func latest(times ...time.Time) time.Time {
-	return slices.MaxFunc(times, time.Time.Compare)
-}
-
-func (p *plan) claimed(s state, e event) (state, action) {
-	if e.err != nil {
-		return unstored(s, goLoad, e.err)
-	}
-	s.cursor = e.cursor
-	return s, action{do: doScan}
-}
-
-func (p *plan) scanned(s state, e event) (state, action) {
-	if e.err != nil {
-		return unstored(s, goScan, e.err)
-	}
-	// What a failed attempt has stored lies between the last settle and now, and
-	// belongs to the younger generation.
-	s.mark, s.since = s.cursor.Mark, p.stands(s.way, s.cursor)
-	s.cursor.Mark = e.mark
-	return p.ask(s, p.again(s, e.now))
-}
-
-// again returns the request that brings back whatever may have been lost: the
-// page in hand if there is one, else the last page. It moves nothing at the
-// vendor that matters.
-func (p *plan) again(s state, now time.Time) Request {
-	switch {
-	case s.way.Windows:
-		return p.window(s, now)
-	case s.req.Op == OpStart || s.cursor.Page == 0:
-		return p.from(s)
-	}
-	return Request{Op: OpResend}
-}
-
-// from returns the request that begins on the vendor's side: at the lane's
-// start, or, where pages were settled, a little before the high-water mark.
-func (p *plan) from(s state) Request {
-	if s.cursor.Page == 0 || s.cursor.HWM.IsZero() {
-		return Request{Op: OpStart, From: s.cursor.Start}
-	}
-	return Request{Op: OpStart, From: s.cursor.HWM.Add(-overlap)}
-}
-
-// next returns the request that follows a settled and saved page.
-func (p *plan) next(s state, now time.Time) Request {
-	if s.way.Windows {
-		return p.window(s, now)
-	}
-	return Request{Op: OpNext}
-}
-
-// ask makes a request. A window without a new second in it waits for one.
-func (p *plan) ask(s state, req Request) (state, action) {
-	if req.Op == OpWindow && !req.To.After(s.cursor.Through) {
-		s.after = goNext
-		return s, action{do: doWait, wait: p.every, word: CaughtUp}
-	}
-	s.req = req
-	return s, action{do: doFetch, req: req}
-}
-
-// fetched takes the outcome of a request: a settled page, or why it is none.
-func (p *plan) fetched(s state, e event) (state, action) {
-	if e.err != nil {
-		return p.failed(s, e.err)
-	}
-	if !e.answer.Server.IsZero() {
-		s.skew = e.answer.Server.Sub(e.now)
-	}
-	if s.req.Op == OpResend && e.counts.Received == 0 && !s.cursor.HWM.IsZero() {
-		// Either the vendor gave us nothing last, or it has forgotten what it
-		// gave, and with it where we stand. Both look alike, and in the second
-		// case a next would leave a gap. So it is asked from a little before our
-		// mark, and what is remembered is left out.
-		return p.ask(s, p.from(s))
-	}
-	if s.req.Op != OpResend { // a next that fails time and again is not cured by it
-		s.fails = 0
-	}
-	c := s.cursor
-	moved := e.answer.HWM.After(c.HWM)
-	if moved {
-		c.HWM = e.answer.HWM
-	}
-	rotate := false
-	switch s.req.Op {
-	case OpStart, OpNext:
-		c.Page++
-		rotate = c.HWM.IsZero() || c.HWM.Sub(s.since) > overlap
-	case OpResend: // page n again, or page n+1 if its reply was lost
-		if e.counts.Stored > 0 {
-			c.Page++
-		}
-	case OpWindow:
-		c.Page++
-		c.Through = p.through(s, e)
-		rotate = c.Through.Sub(s.since) > windowOverlap
-	}
-	if rotate {
-		c.ScanFrom = s.mark
-	}
-	c.Events = e.counts.Received
-	s.pause = p.pace(s, e, moved)
-	if s.req.Op == OpNext && c.Events == 0 && s.cursor.Events == 0 && !moved && e.now.Sub(c.Saved) < stale {
-		return p.advance(s, e.now)
-	}
-	c.Saved = e.now
-	return s, action{do: doSave, cursor: c, rotate: rotate}
-}
-
-// pace says how long to leave the vendor alone after a settled page. A short
-// page is not the last one, and an empty one only if the high-water mark stood
-// still or is close to the present.
-func (p *plan) pace(s state, e event, moved bool) action {
-	if s.way.Windows {
-		if s.req.To.Before(s.cursor.Through.Add(windowSpan)) { // the window ended at the edge
-			return action{do: doWait, wait: p.every, word: CaughtUp}
-		}
-		return action{}
-	}
-	a := action{do: doWait, wait: min(e.answer.Wait, longest), word: CatchingUp}
-	if !e.answer.HWM.IsZero() && e.now.Add(s.skew).Sub(e.answer.HWM) < edge || e.counts.Received == 0 && !moved {
-		a.word = CaughtUp
-	}
-	if e.counts.Received == 0 && s.req.Op == OpNext && a.word == CaughtUp {
-		a.wait = max(p.every, e.answer.Wait)
-	}
-	return a
-}
-
-func (p *plan) saved(s state, done action, e event) (state, action) {
-	if e.err != nil {
-		return unstored(s, goLoad, e.err)
-	}
-	s.cursor = e.cursor
-	if done.rotate {
-		s.mark, s.since = e.cursor.Mark, p.stands(s.way, e.cursor)
-	}
-	return p.advance(s, e.now)
-}
-
-// advance goes on after a settled and saved page.
-func (p *plan) advance(s state, now time.Time) (state, action) {
-	if s.pause.wait == 0 || s.req.Op == OpResend {
-		return p.ask(s, p.next(s, now))
-	}
-	s.after = goNext
-	return s, s.pause
-}
-
-// failed takes a request that brought no settled page.
-func (p *plan) failed(s state, err error) (state, action) {
-	var fault *Fault
-	if !errors.As(err, &fault) {
-		return unstored(s, goLoad, err)
-	}
-	s.fails++
-	s.after = goAgain
-	if s.req.Op == "" {
-		s.after = goLoad
-	}
-	a := action{do: doWait, backoff: true, wait: min(fault.After, longest), word: Unreachable, why: fault.Error(), hint: fault.Hint}
-	switch fault.Kind {
-	case Unsent:
-		if s.req.Op != "" {
-			s.after = goSame
-		}
-	case Lost:
-		a.wait = max(a.wait, p.quarantine)
-	case Broken:
-		a.word = Waiting
-	case Throttled:
-		a.word = RateLimited
-	case Conflict:
-		a.word = InConflict
-	case Denied:
-		a.word, a.backoff, a.wait = NotAuthenticated, false, slow
-	case Forbidden:
-		a.word, a.backoff, a.wait = NotAllowed, false, slow
-	case Missing:
-		a.word, a.backoff, a.wait = NotAvailable, false, slow
-	case Invalid, Refused:
-		if s.fails >= patience {
-			a.word = Blocked
-		}
-	}
-	if s.req.Op == OpResend && s.fails >= patience && (fault.Kind == Refused || fault.Kind == Missing) {
-		s.after = goBegin // the vendor does not know the index any more
-	}
-	return s, a
-}
-
-// unstored waits for the broker or the store, and then goes on at after. A
-// page that was not surely stored is claimed, scanned and asked for again.
-func unstored(s state, after goal, err error) (state, action) {
-	s.fails++
-	s.after = after
-	a := action{do: doWait, backoff: true, word: BrokerDown, why: err.Error(), hint: "Nothing is asked of Netskope until it answers again, and nothing is lost."}
-	switch {
-	case isFull(err):
-		a.word, a.hint = BrokerFull, "Raise NATS_MAX_BYTES or shorten NATS_MAX_AGE, and start again. Nothing is asked of Netskope meanwhile, and nothing is lost."
-	case errors.Is(err, checkpoint.ErrConflict):
-		a.word, a.wait, a.hint = InConflict, slow/5, "Another skopeflow reads this lane from the same NATS. Run one, or give them different instances."
-	}
-	return s, a
 }

@@ -82,6 +82,17 @@ func (l *Lane) show(ctx context.Context, a action, pause time.Duration) {
 	}
 }
 
+// elsewhere shows that another replica runs the lane, or is about to.
+func (l *Lane) elsewhere(owner string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	why := "no replica has taken it yet"
+	if owner != "" {
+		why = "replica " + owner + " reads it"
+	}
+	l.become(action{word: Elsewhere, why: why}, time.Time{})
+}
+
 // become changes the state shown. The caller holds the lock.
 func (l *Lane) become(a action, next time.Time) {
 	s := &l.status

@@ -29,6 +29,9 @@ func (p *plan) window(s state, now time.Time) Request {
 	if limit := through.Add(windowSpan); to.After(limit) {
 		to = limit
 	}
+	if !p.until.IsZero() && to.After(p.until) {
+		to = p.until
+	}
 	return Request{Op: OpWindow, From: from.Truncate(time.Second), To: to.Truncate(time.Second)}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"regexp"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -248,5 +249,8 @@ func owner() string {
 	if err != nil {
 		host = "unknown"
 	}
-	return fmt.Sprintf("%s-%d", host, os.Getpid())
+	return fmt.Sprintf("%s-%s", notInNames.ReplaceAllString(host, "-"), rand.Text()[:6])
 }
+
+// notInNames is what a replica's name does not have.
+var notInNames = regexp.MustCompile(`[^-_=/a-zA-Z0-9]+`)

@@ -29,6 +29,7 @@ type Config struct {
 	NATS      NATSConfig
 	HTTP      HTTPConfig
 	Log       LogConfig
+	Lease     LeaseConfig
 	ProcessConfig
 
 	// Notes are sentences about settings that are legal and deserve a warning
@@ -79,6 +80,12 @@ type ProcessConfig struct {
 	OutboundAllow Prefixes `env:"OUTBOUND_ALLOW" desc:"address ranges beyond public ones that base URLs may lead to, such as 10.0.0.0/8,fd00::/8"`
 }
 
+// LeaseConfig says how replicas that share a NATS share the lanes.
+type LeaseConfig struct {
+	TTL        Duration `env:"LEASE_TTL" default:"30s" desc:"how long a lane of a replica that is gone stays its own, in whole seconds; replicas share the lanes where NATS_URL is set"`
+	Quarantine Duration `env:"QUARANTINE" default:"65s" desc:"how long a request to Netskope to which no answer came may still be at work"`
+}
+
 // LogConfig says what is logged, and how.
 type LogConfig struct {
 	Level slog.Level `env:"LOG_LEVEL" default:"info" desc:"debug, info, warn or error"`
@@ -98,6 +105,7 @@ func (c *Config) groups() []configGroup {
 		{"Publishing", &c.Publish},
 		{"NATS", &c.NATS},
 		{"HTTP", &c.HTTP},
+		{"Replicas", &c.Lease},
 		{"Process", &c.ProcessConfig},
 		{"Logs", &c.Log},
 	}
@@ -151,6 +159,8 @@ func (c *Config) validate(p *problems) {
 		p.checkAddr("PROBE_ADDR", c.ProbeAddr)
 	}
 	p.require(c.MemoryLimit >= 16<<20, "MEMORY_LIMIT", "less than 16MiB leaves no room for two parts of a page; raise it")
+	p.require(c.Lease.TTL.Duration >= 2*time.Second && c.Lease.TTL.Duration%time.Second == 0, "LEASE_TTL", "%v is not a number of whole seconds from 2s on; write one such as 30s", c.Lease.TTL.Duration)
+	p.require(c.Lease.Quarantine.Duration >= time.Second, "QUARANTINE", "less than a second is not enough for any request; write one such as 65s")
 	p.require(c.Log.Format == "" || c.Log.Format == "text" || c.Log.Format == "json",
 		"LOG_FORMAT", "%q is not a format; write text or json", c.Log.Format)
 	if c.NATS.CredsFile != "" {

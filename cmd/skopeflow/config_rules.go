@@ -16,8 +16,10 @@ func (c *Config) loadRules(prefix string, i *Instance, p *problems) pipeline.Rul
 	f, err := filter.Compile(i.KeepIf, i.DropIf)
 	p.require(err == nil, prefix+"KEEP_IF, "+prefix+"DROP_IF", "%v", err)
 	rules.Filter = f
-	if len(i.HashFields)+len(i.RemoveFields) == 0 {
-		p.require(i.HashKeyFile == "", prefix+"HASH_KEY_FILE", "no field is hashed; name some in %sHASH_FIELDS, or remove it", prefix)
+	hashed, keyed := len(i.HashFields) > 0, i.HashKeyFile != ""
+	p.require(hashed || !keyed, prefix+"HASH_KEY_FILE", "no field is hashed; name some in %sHASH_FIELDS, or remove it", prefix)
+	p.require(keyed || !hashed, prefix+"HASH_KEY_FILE", "not set; name a file with the key of %sHASH_FIELDS, made with openssl rand -hex 32", prefix)
+	if hashed != keyed {
 		return rules
 	}
 	key, err := c.readKey(prefix+"HASH_KEY_FILE", i.HashKeyFile)

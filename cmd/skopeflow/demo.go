@@ -103,10 +103,11 @@ func demoConfig(dir, address string) *Config {
 			BaseURL: BaseURL("http://" + address), APIToken: token, Name: "demo", Mode: "auto", Streams: demoStreams, Enabled: true,
 			PollInterval: Duration{time.Second}, Start: Start{ago: demoHistory}, Timeout: Duration{10 * time.Second},
 		}},
-		Publish:       PublishConfig{Raw: true},
+		Publish:       PublishConfig{Raw: true, Format: "artifact"},
 		NATS:          NATSConfig{Listen: "127.0.0.1:0", Stream: "ARTIFACTS", SubjectPrefix: "artifacts", Replicas: 1, MaxBytes: 1 << 30, MaxAge: Duration{time.Hour}},
 		HTTP:          HTTPConfig{Addr: "127.0.0.1:0"},
 		ProcessConfig: ProcessConfig{DataDir: dir, MemoryLimit: 64 << 20},
+		Lease:         LeaseConfig{TTL: Duration{30 * time.Second}, Quarantine: Duration{65 * time.Second}},
 	}
 }
 

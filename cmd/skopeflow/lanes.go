@@ -17,10 +17,6 @@ import (
 	"github.com/skopeflow/skopeflow/internal/telemetry"
 )
 
-// quarantine is how long a request to which no answer came may still be alive
-// at Netskope.
-const quarantine = 65 * time.Second
-
 // A laneBuilder makes a lane for each stream of each instance.
 type laneBuilder struct {
 	cfg          *Config
@@ -28,6 +24,7 @@ type laneBuilder struct {
 	log          *slog.Logger
 	installation string
 	lane         ingest.Lane // what all lanes have in common
+	clients      map[string]*netskope.Client
 }
 
 func (b *laneBuilder) build(p *program) error {
@@ -36,6 +33,7 @@ func (b *laneBuilder) build(p *program) error {
 		if err != nil {
 			return err
 		}
+		b.clients[i.Name] = client
 		for _, stream := range i.Streams {
 			if !i.Enabled {
 				p.disabled = append(p.disabled, ingest.Status{Lane: ingest.LaneName(i.Name, stream), Instance: i.Name, Stream: stream, State: ingest.Disabled, Why: "ENABLED is false for this instance"})
@@ -50,18 +48,27 @@ func (b *laneBuilder) build(p *program) error {
 func (b *laneBuilder) make(i Instance, stream string, client *netskope.Client) *ingest.Lane {
 	l := &ingest.Lane{
 		Vendor: b.lane.Vendor, Owner: b.lane.Owner, Store: b.lane.Store, Broker: b.lane.Broker, Out: b.lane.Out, Budget: b.lane.Budget,
-		Quarantine: b.lane.Quarantine, Grace: b.lane.Grace, Log: b.lane.Log, Trace: b.lane.Trace,
+		Quarantine: b.lane.Quarantine, Grace: b.lane.Grace, Alone: b.lane.Alone, Mend: b.lane.Mend, History: b.lane.History,
+		Log: b.lane.Log, Trace: b.lane.Trace,
 		Instance: i.Name, Stream: stream, Start: i.Start.Resolve(time.Now()).UTC().Truncate(time.Second), Every: i.PollInterval.Duration,
 	}
 	index := indexName(b.installation, i.Name, stream)
-	l.Open = func(ctx context.Context, c checkpoint.Cursor) (ingest.Way, error) {
-		way, err := client.Open(ctx, stream, index, i.Mode, c.Mode)
+	l.Open = func(ctx context.Context, job string, c checkpoint.Cursor) (ingest.Way, error) {
+		way, err := client.Open(ctx, stream, ofJob(index, job), i.Mode, c.Mode)
 		if err == nil && way.Mode != c.Mode {
 			b.log.InfoContext(ctx, "reading by "+way.Mode, "instance", i.Name, "stream", stream) //nolint:sloglint // names the mode
 		}
 		return way, err
 	}
 	return l
+}
+
+// ofJob returns the index of a job: what it reads must not move that of the lane.
+func ofJob(index, job string) string {
+	if job == "" {
+		return index
+	}
+	return index + "-" + job
 }
 
 func indexName(installation, instance, stream string) string {
@@ -115,4 +122,11 @@ func lateness(cfg *Config, now time.Time) map[string]time.Duration {
 		m[i.Name] = max(now.Sub(i.Start.Resolve(now)), 0) + late
 	}
 	return m
+}
+
+// share tells the client of an instance which part of the requests is its own.
+func (b *laneBuilder) share(instance string, part float64) {
+	if client := b.clients[instance]; client != nil {
+		client.Share(part)
+	}
 }

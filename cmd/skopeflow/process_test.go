@@ -196,7 +196,15 @@ func stored(ctx context.Context, js jetstream.JetStream) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	return int(stream.CachedInfo().State.Msgs), nil
+	info, err := stream.Info(ctx, jetstream.WithSubjectFilter("artifacts.>")) // not the claims
+	if err != nil {
+		return 0, err
+	}
+	n := 0
+	for _, messages := range info.State.Subjects {
+		n += int(messages) //nolint:gosec // a count
+	}
+	return n, nil
 }
 
 // drained waits until each lane has caught up with its stream.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/skopeflow/skopeflow/checkpoint"
 	"github.com/skopeflow/skopeflow/ingest"
+	"github.com/skopeflow/skopeflow/ingest/netskope"
 	"github.com/skopeflow/skopeflow/internal/admin"
 	"github.com/skopeflow/skopeflow/internal/pipeline"
 	"github.com/skopeflow/skopeflow/internal/telemetry"
@@ -126,12 +127,13 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 		Publisher: publisher, KeepRaw: cfg.Publish.Raw, Tenants: hosts(cfg), Late: lateness(cfg, time.Now()),
 		Rules: cfg.Rules, Form: published.append, Drift: drift, Log: log, Stage: tel.Stage,
 	}
+	replica := owner()
 	budget := ingest.NewBudget(int64(cfg.MemoryLimit))
 	p := &program{js: js, hint: broker.hint(cfg.NATS.SubjectPrefix + ".>")}
 	b := laneBuilder{cfg: cfg, tel: tel, log: log, installation: installation, lane: ingest.Lane{
-		Vendor: "netskope", Owner: owner(), Store: watchedStore{tel.Store(cursors), broker.health}, Broker: publisher, Out: pipe.Parts(), Budget: budget,
-		Quarantine: quarantine, Grace: grace, Log: log, Trace: tel.Page,
-	}}
+		Vendor: "netskope", Owner: replica, Store: watchedStore{tel.Store(cursors), broker.health}, Broker: pipeline.Broker{Publisher: publisher}, Out: pipe.Parts(), Budget: budget,
+		Quarantine: cfg.Lease.Quarantine.Duration, Grace: grace, Alone: cfg.NATS.URL == "", Mend: cursors.Mend, History: cursors.History, Log: log, Trace: tel.Page,
+	}, clients: make(map[string]*netskope.Client)}
 	if err := b.build(p); err != nil {
 		return err
 	}
@@ -141,7 +143,7 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err := tel.Drift(drift.Counts); err != nil {
 		return err
 	}
-	answer, err := answerState(broker.conn, cfg.NATS.Stream, p.statuses, drift.Counts)
+	answer, err := answerState(broker.conn, cfg.NATS.Stream, replica, p.statuses, drift.Counts)
 	if err != nil {
 		return err
 	}
@@ -160,7 +162,15 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	ctx, stopAll := context.WithCancelCause(ctx)
 	defer stopAll(nil)
 	go broker.watch(ctx, stopAll) // ends with ctx
-	collect(ctx, p.lanes, pipe)
+	fleet := &ingest.Fleet{ID: replica, Lanes: p.lanes, Repairs: cursors, Log: log, Share: b.share}
+	if cfg.NATS.URL != "" {
+		if fleet.Leases, err = checkpoint.OpenLeases(ctx, js, cfg.NATS.Replicas, cfg.Lease.TTL.Duration); err != nil {
+			return err
+		}
+	}
+	if err := collect(ctx, fleet, pipe); err != nil {
+		return err
+	}
 	if cause := context.Cause(ctx); errors.Is(cause, errDiskWasFull) {
 		return cause
 	}
@@ -170,17 +180,17 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 
 // collect runs the lanes until ctx is done and all that they had in hand is
 // settled.
-func collect(ctx context.Context, lanes []*ingest.Lane, pipe *pipeline.Pipeline) {
-	var reading, storing sync.WaitGroup
+func collect(ctx context.Context, fleet *ingest.Fleet, pipe *pipeline.Pipeline) error {
+	var storing sync.WaitGroup
 	parts := pipe.Parts()
 	storing.Go(pipe.Run)
-	for _, l := range lanes {
-		reading.Go(func() { l.Run(ctx) })
-	}
-	reading.Wait()
+	err := fleet.Run(ctx)
 	close(parts)
 	storing.Wait()
-	<-ctx.Done() // with no lane enabled there is still a page to show
+	if err == nil {
+		<-ctx.Done() // with no lane enabled there is still a page to show
+	}
+	return err
 }
 
 // announce says once where everything is.
@@ -259,9 +269,9 @@ func stateSubject(stream string) string { return "skopeflow." + stream + ".state
 
 // answerState lets `skopeflow status` ask, wherever it runs: each process that
 // shares the stream answers for its own lanes.
-func answerState(nc *nats.Conn, stream string, statuses func() []ingest.Status, drift func() []normalize.DriftCount) (*nats.Subscription, error) {
+func answerState(nc *nats.Conn, stream, replica string, statuses func() []ingest.Status, drift func() []normalize.DriftCount) (*nats.Subscription, error) {
 	sub, err := nc.Subscribe(stateSubject(stream), func(m *nats.Msg) {
-		b, err := json.Marshal(state{Owner: owner(), Version: version(), Lanes: statuses(), Drift: drift()})
+		b, err := json.Marshal(state{Owner: replica, Version: version(), Lanes: statuses(), Drift: drift()})
 		if err == nil {
 			_ = m.Respond(b) // who asked has gone, or will ask again
 		}

@@ -66,6 +66,7 @@ type Client struct {
 	mu     sync.Mutex
 	limits map[string]*rate.Limiter // by endpoint
 	resume map[string]time.Time     // when Netskope lets an endpoint be called again
+	part   float64                  // of the tenant's requests that are ours
 	skew   *time.Duration           // Netskope's clock less ours, when it last answered
 }
 
@@ -86,6 +87,21 @@ func New(c Config) *Client {
 		},
 		limits: make(map[string]*rate.Limiter),
 		resume: make(map[string]time.Time),
+		part:   1,
+	}
+}
+
+// leastPart keeps a client with no part of its own alive.
+const leastPart = 0.05
+
+// Share says which part of the tenant's requests is this client's, from 0 to 1:
+// other replicas and jobs call the same tenant.
+func (c *Client) Share(part float64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.part = max(part, leastPart)
+	for _, limiter := range c.limits {
+		limiter.SetLimit(rate.Limit(perSecond * c.part))
 	}
 }
 
@@ -134,7 +150,7 @@ func (c *Client) pace(ctx context.Context, path string) error {
 	c.mu.Lock()
 	limiter, ok := c.limits[path]
 	if !ok {
-		limiter = rate.NewLimiter(perSecond, 1)
+		limiter = rate.NewLimiter(rate.Limit(perSecond*c.part), 1)
 		c.limits[path] = limiter
 	}
 	pause := time.Until(c.resume[path])

@@ -15,6 +15,7 @@ import (
 
 	"github.com/skopeflow/skopeflow/ingest"
 	"github.com/skopeflow/skopeflow/internal/admin"
+	"github.com/skopeflow/skopeflow/normalize"
 )
 
 func lane(stream string, state ingest.Word) ingest.Status {
@@ -26,6 +27,7 @@ func config(lanes ...ingest.Status) admin.Config {
 		Version:  "1.2.3",
 		Started:  time.Now().Add(-90 * time.Second),
 		Statuses: func() []ingest.Status { return lanes },
+		Drift:    func() []normalize.DriftCount { return nil },
 		Ready:    func(context.Context) error { return nil },
 		Metrics:  http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "skopeflow_build_info 1\n") }),
 	}
@@ -97,14 +99,15 @@ func TestPageShowsFiguresWithUnitsAndZones(t *testing.T) {
 		s := lane("page", ingest.Waiting)
 		s.Mode = "dataexport"
 		s.HWM, s.LastSuccess, s.NextTry = time.Now().Add(-49*time.Hour), time.Now().Add(-61*time.Second), time.Now().Add(4*time.Minute)
-		s.Stored, s.Duplicates, s.DeadLettered = 1234567, 1000, 3
+		s.Stored, s.Duplicates, s.Filtered, s.DeadLettered = 1234567, 1000, 23456, 3
 		c := config(s)
 		got := page(t, c)
 		for _, want := range []string{
 			`data-label="Mode">dataexport<`,
 			`data-label="Newest event">2 d 1 h ago<br><small>1999-12-29 23:00:00 UTC<`,
 			`data-label="Last success">1 min 1 s ago<br><small>1999-12-31 23:58:59 UTC<`,
-			"1\u202f234\u202f567<", "1\u202f000<", `class="n bad">3<`,
+			`data-label="Stored" class="n">1` + "\u202f234\u202f567<", `data-label="Duplicates" class="n">1` + "\u202f000<",
+			`data-label="Filtered" class="n">23` + "\u202f456<", `data-label="Dead letters" class="n bad">3<`,
 			`data-label="Next try">in 4 min 0 s<`,
 			"Rendered 2000-01-01 00:00:00 UTC", "Skopeflow 1.2.3, up 1 min 30 s",
 			`<meta http-equiv="refresh" content="5">`,
@@ -121,7 +124,10 @@ func TestPageShowsForeignTextAsText(t *testing.T) {
 	s := ingest.Status{Lane: attack, Instance: attack, Stream: attack, Mode: attack, State: attack, Why: attack, Hint: attack}
 	c := config(s)
 	c.Version = attack
-	if got := page(t, c); strings.Contains(got, "<script") || strings.Count(got, "&lt;script&gt;") < 10 {
+	c.Drift = func() []normalize.DriftCount {
+		return []normalize.DriftCount{{Drift: normalize.Drift{Kind: attack, Dataset: attack, Field: attack, Example: attack}, Count: 1}}
+	}
+	if got := page(t, c); strings.Contains(got, "<script") || strings.Count(got, "&lt;script&gt;") < 14 {
 		t.Errorf("the page holds foreign text as markup, or not at all:\n%s", got)
 	}
 }
@@ -177,6 +183,48 @@ func TestStatusIsTheLanesAsJSON(t *testing.T) {
 	}
 	if w := request(admin.Handler(config()), http.MethodGet, "/api/v1/status"); !strings.Contains(w.Body.String(), `"lanes":[]`) {
 		t.Errorf("without lanes the status is %s", w.Body)
+	}
+}
+
+func drifts() []normalize.DriftCount {
+	return []normalize.DriftCount{
+		{Drift: normalize.Drift{Kind: normalize.DriftKey, Dataset: "page", Field: "x_quantum"}, Count: 12345},
+		{Drift: normalize.Drift{Kind: normalize.DriftValue, Dataset: "alert", Field: "severity", Example: "dire"}, Count: 7},
+	}
+}
+
+func TestPageListsWhatTheTablesDoNotKnow(t *testing.T) {
+	const caption = "What Netskope sends and the tables do not know."
+	c := config(lane("page", ingest.CaughtUp))
+	if got := page(t, c); strings.Contains(got, caption) || strings.Contains(got, `data-label="Field"`) {
+		t.Errorf("without drift the page has a table of it:\n%s", got)
+	}
+	c.Drift = drifts
+	got := page(t, c)
+	for _, want := range []string{
+		caption + " Nothing of it is lost: it stands in unmapped, or in raw.</caption>",
+		`<tr><td data-label="Dataset">page</td><th scope="row" data-label="Field">x_quantum</th><td data-label="What">new_key</td><td data-label="Events" class="n">12345</td><td data-label="Example">–</td></tr>`,
+		`<tr><td data-label="Dataset">alert</td><th scope="row" data-label="Field">severity</th><td data-label="What">new_value</td><td data-label="Events" class="n">7</td><td data-label="Example">dire</td></tr>`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the page lacks %s:\n%s", want, got)
+		}
+	}
+	if strings.Index(got, "x_quantum") > strings.Index(got, "dire") {
+		t.Error("the drifts are not in the order given")
+	}
+}
+
+func TestStatusHasTheDriftAsJSON(t *testing.T) {
+	c := config(lane("page", ingest.CaughtUp))
+	if w := request(admin.Handler(c), http.MethodGet, "/api/v1/status"); strings.Contains(w.Body.String(), "drift") {
+		t.Errorf("without drift the status is %s", w.Body)
+	}
+	c.Drift = drifts
+	w := request(admin.Handler(c), http.MethodGet, "/api/v1/status")
+	const want = `"drift":[{"kind":"new_key","dataset":"page","field":"x_quantum","count":12345},{"kind":"new_value","dataset":"alert","field":"severity","example":"dire","count":7}]`
+	if !strings.Contains(w.Body.String(), want) || !strings.Contains(w.Body.String(), `"filtered":0`) {
+		t.Errorf("the status is %s, want %s", w.Body, want)
 	}
 }
 

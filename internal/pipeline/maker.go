@@ -43,7 +43,7 @@ func (m *maker) batch(part *ingest.Part) (work, error) {
 	}
 	arena, _ := arenas.Get().(*[]byte)
 	m.arena = (*arena)[:0]
-	w := work{part: part, arena: arena, batch: &publish.Batch{Lane: page.Lane, Instance: page.Instance, Stream: page.Stream, Replay: page.Replay}}
+	w := work{part: part, arena: arena, batch: &publish.Batch{Lane: page.Lane, Instance: page.Instance, Stream: page.Stream, Replay: page.Replay, Fence: page.Fence, Claim: page.Claim}}
 	w.batch.Messages = make([]publish.Message, 0, part.Len())
 	ends := make([]int, 0, part.Len())
 	rules := m.p.Rules[page.Instance]
@@ -90,10 +90,12 @@ func message(a *schema.Artifact, raw uint64) publish.Message {
 
 // wanted asks the operator's expression about the artifact. An expression that
 // fails has not said that the artifact is to go, so it stays, with a warning.
+// The warning quotes the reason as it would a value: a reason may hold one, and
+// privacy rules cut quotes off.
 func (m *maker) wanted(page *ingest.Page, f *filter.Filter) bool {
 	pass, err := f.Pass(&m.artifact)
 	if err != nil {
-		m.artifact.Warnings = append(m.artifact.Warnings, "filter: "+err.Error())
+		m.artifact.Warnings = append(m.artifact.Warnings, fmt.Sprintf("filter: expression failed '%v'", err))
 		m.p.Log.DebugContext(page.Context, "filter expression failed, artifact kept", "instance", page.Instance, "stream", page.Stream, "err", err)
 	}
 	return pass

@@ -46,7 +46,8 @@ type rig struct {
 	js     jetstream.JetStream
 
 	late      time.Duration
-	publisher publish.Publisher // nats, unless a test puts something before it
+	publisher publish.Publisher        // nats, unless a test puts something before it
+	setting   func(*pipeline.Pipeline) // what a test sets of the pipeline; nil: nothing
 }
 
 func newRig(t *testing.T) *rig {
@@ -114,19 +115,33 @@ func (r *rig) add(stream string, raw []byte) {
 // the lanes stand then.
 func (r *rig) collect(t *testing.T, streams ...string) map[string]ingest.Status {
 	t.Helper()
+	var lanes []*ingest.Lane
+	for _, stream := range streams {
+		lanes = append(lanes, r.lane(instance, stream))
+	}
+	all := make(map[string]ingest.Status)
+	for _, s := range r.collectLanes(t, lanes...) {
+		all[s.Stream] = s
+	}
+	return all
+}
+
+// collectLanes does so with lanes of any instances, and returns how each stands, in their order.
+func (r *rig) collectLanes(t *testing.T, lanes ...*ingest.Lane) []ingest.Status {
+	t.Helper()
 	pipe := &pipeline.Pipeline{Publisher: r.publisher, KeepRaw: true, Tenants: map[string]string{instance: host}, Late: map[string]time.Duration{instance: r.late}, Log: slog.New(slog.DiscardHandler)}
+	if r.setting != nil {
+		r.setting(pipe)
+	}
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	var reading, relaying, storing sync.WaitGroup
 	parts, out := make(chan *ingest.Part), pipe.Parts()
 	relaying.Go(func() { relay(parts, out) })
 	storing.Go(pipe.Run)
-	lanes := make(map[string]*ingest.Lane)
 	budget := ingest.NewBudget(128 << 20)
-	for _, stream := range streams {
-		l := r.lane(stream)
+	for _, l := range lanes {
 		l.Out, l.Budget = parts, budget
-		lanes[stream] = l
 		reading.Go(func() { runUntilDrained(ctx, l) })
 	}
 	reading.Wait()
@@ -136,20 +151,20 @@ func (r *rig) collect(t *testing.T, streams ...string) map[string]ingest.Status 
 	if ctx.Err() != nil {
 		t.Errorf("the lanes were not through in time")
 	}
-	all := make(map[string]ingest.Status)
-	for stream, l := range lanes {
-		all[stream] = l.Status()
+	var all []ingest.Status
+	for _, l := range lanes {
+		all = append(all, l.Status())
 	}
 	return all
 }
 
-func (r *rig) lane(stream string) *ingest.Lane {
+func (r *rig) lane(instance, stream string) *ingest.Lane {
 	index := "skopeflow-test-" + ingest.LaneName(instance, stream)
 	return &ingest.Lane{
-		Vendor: "netskope", Instance: instance, Stream: stream, Owner: "test", Store: r.kv, Broker: r.publisher,
+		Vendor: "netskope", Instance: instance, Stream: stream, Owner: "test", Store: r.kv, Broker: pipeline.Broker{Publisher: r.publisher}, Mend: r.kv.Mend, History: r.kv.History,
 		Start: time.Now().Add(-30 * time.Minute), Every: time.Hour, Quarantine: time.Second, Grace: time.Minute,
 		Log: slog.New(slog.DiscardHandler),
-		Open: func(context.Context, checkpoint.Cursor) (ingest.Way, error) {
+		Open: func(context.Context, string, checkpoint.Cursor) (ingest.Way, error) {
 			return ingest.Way{Mode: netskope.ModeExport, Index: index, Source: r.client.Export(stream, index)}, nil
 		},
 	}
