@@ -28,7 +28,7 @@ type Instance struct {
 	Timeout            Duration `env:"TIMEOUT" default:"60s" desc:"how long an answer may take to begin; at least 1s"`
 	ProxyURL           ProxyURL `env:"PROXY_URL" desc:"proxy to reach the tenant by; empty: what HTTPS_PROXY and NO_PROXY say"`
 	CAFile             string   `env:"CA_FILE" desc:"certificate authorities to trust, PEM; empty: the system's"`
-	KeepIf             string   `env:"KEEP_IF" desc:"publish only artifacts for which this CEL expression holds, such as severity_id >= 3 || dataset == 'alert'"`
+	KeepIf             string   `env:"KEEP_IF" desc:"publish only artifacts for which this CEL expression holds, such as severity_id >= 3"`
 	DropIf             string   `env:"DROP_IF" desc:"do not publish artifacts for which this CEL expression holds, such as user.email.endsWith('@test.example')"`
 	HashFields         []string `env:"HASH_FIELDS" desc:"artifact fields to replace by a keyed hash: names such as user.email, groups such as user, or identity, ip"`
 	HashKeyFile        string   `env:"HASH_KEY_FILE" desc:"file with the key of HASH_FIELDS, at least 16 bytes (openssl rand -hex 32)"`

@@ -8,12 +8,15 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
+	"github.com/skopeflow/skopeflow/internal/pipeline"
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/schema"
 	"github.com/skopeflow/skopeflow/schema/ocsf"
@@ -25,12 +28,16 @@ const explainBytes = 32 << 20
 // believable is how old an event may be that is explained: people paste what they kept.
 const believable = 20 * 365 * 24 * time.Hour
 
+// idForm is the id of an artifact, or the beginning of one.
+var idForm = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f-]{0,27})?$`)
+
 func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs := flag.NewFlagSet("explain", flag.ContinueOnError)
 	kind := outputFlag(fs, stdout)
 	tenant := fs.String("tenant", "acme.goskope.com", "host of the tenant that the event is from; it is part of the id")
 	name := fs.String("format", "artifact", "what to show: artifact, or what a view makes of it: ocsf, ecs, witfoo")
 	version := fs.String("ocsf-version", ocsf.Latest, "version of the view ocsf")
+	instance := fs.String("instance", "", "apply the filters and the privacy rules of this instance, as they are set in the environment")
 	rest, err := parseFlags(fs, args, 2, stderr)
 	if err != nil {
 		return err
@@ -43,12 +50,16 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 		return &usageError{"skopeflow explain: " + err.Error()}
 	}
 	if len(rest) == 0 {
-		return &usageError{"skopeflow explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in); or give the id of an artifact"}
+		return &usageError{"skopeflow explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in); or give the id of an artifact in the stream, or the first 8 digits of it"}
+	}
+	rules, err := rulesOf(*instance)
+	if err != nil {
+		return err
 	}
 	var env *normalize.Envelope
 	var raw []byte
-	if id, bad := schema.ParseID(rest[0]); bad == nil && len(rest) == 1 {
-		env, raw, err = storedEvent(ctx, id)
+	if idForm.MatchString(rest[0]) && len(rest) == 1 {
+		env, raw, err = storedEvent(ctx, rest[0])
 	} else {
 		env, raw, err = givenEvent(*tenant, rest[0], rest[1:])
 	}
@@ -59,12 +70,36 @@ func runExplain(ctx context.Context, args []string, stdout, stderr io.Writer) er
 	if err != nil {
 		return fmt.Errorf("explain: %w", err)
 	}
+	pass, failed := rules.Filter.Pass(&artifact)
+	if failed != nil {
+		fmt.Fprintf(stderr, "the filter fails on this event, and keeps it: %v\n", failed)
+	}
+	if !pass {
+		fmt.Fprintf(stderr, "KEEP_IF or DROP_IF of %s leaves this event out; it would be published as:\n", *instance)
+	}
+	rules.Privacy.Apply(&artifact)
 	document := append(f.append(nil, &artifact), '\n')
 	if *kind == "json" {
 		_, err = stdout.Write(document)
 		return err
 	}
 	return printExplained(stdout, rows, &artifact, f, document)
+}
+
+// rulesOf returns what an instance leaves out; nothing for no instance.
+func rulesOf(instance string) (pipeline.Rules, error) {
+	if instance == "" {
+		return pipeline.Rules{}, nil
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return pipeline.Rules{}, err
+	}
+	rules, ok := cfg.Rules[instance]
+	if !ok {
+		return rules, &usageError{fmt.Sprintf("skopeflow explain: there is no instance %q in the environment; there are: %s", instance, strings.Join(slices.Sorted(maps.Keys(cfg.Rules)), ", "))}
+	}
+	return rules, nil
 }
 
 // givenEvent is an event from a file or standard input, as if it came from the stream.
@@ -97,11 +132,15 @@ func printExplained(w io.Writer, rows []normalize.Row, a *schema.Artifact, f for
 		header += "\t" + strings.ToUpper(f.name)
 		places = f.places(a)
 	}
+	var shown any
+	if err := json.Unmarshal(document, &shown); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
 	fmt.Fprintln(table, header+"\tWARNING")
 	for _, r := range rows {
 		line := []string{printable(r.Key), shortCell(r.Value), r.Rule, artifactCell(a, r)}
 		if f.places != nil {
-			line = append(line, viewCell(places, r.Field))
+			line = append(line, viewCell(shown, places, r.Field))
 		}
 		fmt.Fprintln(table, strings.Join(append(line, r.Warning), "\t"))
 	}
@@ -145,12 +184,20 @@ func artifactCell(a *schema.Artifact, r normalize.Row) string {
 	return strings.Join(cells, ", ")
 }
 
-// viewCell names the places of the fields in a view; "-" where it has none for them.
-func viewCell(places map[string][]string, fields string) string {
+// viewCell names the places of the fields in a document; "-" where it has none for them.
+func viewCell(document any, places map[string][]string, fields string) string {
 	var cells []string
 	for _, field := range strings.Split(fields, ", ") {
 		for _, place := range places[field] {
-			if !slices.Contains(cells, place) {
+			if place == "unmapped" && field != "unmapped" {
+				if object, _ := document.(map[string]any); !stands(object["unmapped"], field) {
+					continue
+				}
+				place += "[" + field + "]"
+			} else if !stands(document, place) {
+				continue
+			}
+			if place != "observables" && !slices.Contains(cells, place) {
 				cells = append(cells, place)
 			}
 		}
@@ -159,6 +206,25 @@ func viewCell(places map[string][]string, fields string) string {
 		return "-"
 	}
 	return strings.Join(cells, ", ")
+}
+
+// stands reports whether a document has something at a path. A key may hold dots itself.
+func stands(at any, path string) bool {
+	if object, _ := at.(map[string]any); object[path] != nil {
+		return true
+	}
+	for part := range strings.SplitSeq(path, ".") {
+		key, list := strings.CutSuffix(part, "[]")
+		object, _ := at.(map[string]any)
+		if at = object[key]; list {
+			elements, _ := at.([]any)
+			if len(elements) == 0 {
+				return false
+			}
+			at = elements[0]
+		}
+	}
+	return at != nil
 }
 
 // readEvent reads the event from the named file, or from standard input.
@@ -178,7 +244,7 @@ func readEvent(files []string) ([]byte, error) {
 	if len(strings.TrimSpace(string(raw))) == 0 {
 		return nil, errors.New("read event: the input is empty; give a file with one JSON object")
 	}
-	return raw, nil
+	return bytes.TrimSpace(raw), nil
 }
 
 func runSchema(_ context.Context, args []string, stdout, stderr io.Writer) error {

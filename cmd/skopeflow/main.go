@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/skopeflow/skopeflow/ingest"
@@ -45,7 +46,7 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil || errors.Is(err, flag.ErrHelp) { // help has been printed
 		return exitOK
 	}
-	fmt.Fprintln(stderr, "skopeflow:", err)
+	fmt.Fprintln(stderr, "skopeflow: "+strings.TrimPrefix(err.Error(), "skopeflow "))
 	var usage *usageError
 	var fault *ingest.Fault
 	switch {

@@ -64,7 +64,7 @@ func runStatus(ctx context.Context, args []string, stdout, stderr io.Writer) err
 		return err
 	}
 	if len(drift) > 0 && *kind == "table" {
-		fmt.Fprintf(stdout, "\nNetskope sends %d keys, types or words that the tables do not know; nothing is lost. List them with: skopeflow status -drift\n", len(drift))
+		fmt.Fprintf(stdout, "\nNew in what Netskope sends, and unknown to the tables: %d. Nothing is lost; skopeflow status -drift lists them.\n", len(drift))
 	}
 	return nil
 }

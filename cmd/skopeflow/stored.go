@@ -14,8 +14,8 @@ import (
 	"github.com/skopeflow/skopeflow/schema"
 )
 
-// storedEvent finds the artifact with an id in the stream, and returns the event that it was made of.
-func storedEvent(ctx context.Context, id schema.ID) (*normalize.Envelope, []byte, error) {
+// storedEvent finds the artifact with an id, or one that begins so, in the stream, and returns the event that it was made of.
+func storedEvent(ctx context.Context, id string) (*normalize.Envelope, []byte, error) {
 	a, err := attach(ctx, "explain")
 	if err != nil {
 		return nil, nil, err
@@ -27,25 +27,24 @@ func storedEvent(ctx context.Context, id schema.ID) (*normalize.Envelope, []byte
 	}
 	raw := rawOf(msg.Data)
 	if raw == "" {
-		return nil, nil, fmt.Errorf("explain %s: the artifact is stored without its raw event, so there is nothing to explain; skopeflow tail shows what it holds (PUBLISH_RAW, PUBLISH_FORMAT and REMOVE_FIELDS decide)", id)
+		return nil, nil, fmt.Errorf("explain %s: the artifact is stored without its raw event, so there is nothing to explain; skopeflow tail shows what it holds (PUBLISH_RAW=false, PUBLISH_FORMAT=witfoo, HASH_FIELDS and REMOVE_FIELDS leave it out)", id)
 	}
 	return envelopeOf(msg), []byte(raw), nil
 }
 
 // findArtifact looks for the newest artifact with an id, from the end of the stream backwards, and reads headers only.
-func findArtifact(ctx context.Context, js jetstream.JetStream, name string, id schema.ID) (*jetstream.RawStreamMsg, error) {
+func findArtifact(ctx context.Context, js jetstream.JetStream, name, id string) (*jetstream.RawStreamMsg, error) {
 	stream, err := js.Stream(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("find artifact: read stream %s: %w", name, err)
 	}
 	state := stream.CachedInfo().State
-	want := id.String()
 	for last, step := state.LastSeq, uint64(50_000); last >= state.FirstSeq && last > 0; step *= 4 {
 		first := state.FirstSeq
 		if last > first+step {
 			first = last - step
 		}
-		found, err := lastWith(ctx, stream, first, last, want)
+		found, err := lastWith(ctx, stream, first, last, id)
 		if err != nil {
 			return nil, fmt.Errorf("find artifact: read stream %s: %w", name, err)
 		}
@@ -57,7 +56,7 @@ func findArtifact(ctx context.Context, js jetstream.JetStream, name string, id s
 	return nil, fmt.Errorf("find artifact %s: it is not in stream %s; either it is older than NATS_MAX_AGE, or the id is of another installation", id, name)
 }
 
-// lastWith returns the last of the messages from first to last that has an id; 0 if none has.
+// lastWith returns the last of the messages from first to last whose id begins so; 0 if none does.
 func lastWith(ctx context.Context, stream jetstream.Stream, first, last uint64, id string) (found uint64, err error) {
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: first, HeadersOnly: true})
 	if err != nil {
@@ -81,7 +80,7 @@ func lastWith(ctx context.Context, stream jetstream.Stream, first, last uint64, 
 		if err != nil {
 			return 0, err
 		}
-		if msg.Headers().Get(publish.HeaderID) == id && at.Sequence.Stream <= last {
+		if strings.HasPrefix(msg.Headers().Get(publish.HeaderID), id) && at.Sequence.Stream <= last {
 			found = at.Sequence.Stream
 		}
 		if at.Sequence.Stream >= last || at.NumPending == 0 {

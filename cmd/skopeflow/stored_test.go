@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -69,7 +71,7 @@ func storedMessages(t *testing.T, n int) map[string]jetstream.Msg {
 
 func TestArtifactIsTailedAndExplainedInEachFormat(t *testing.T) {
 	at := time.Now().Add(-10 * time.Minute).Truncate(time.Second)
-	line := regexp.MustCompile(`^(\d\d-\d\d \d\d:\d\d:\d\dZ)  (\S+) +(\S+) +(.+?)  +(.+)\n$`)
+	line := regexp.MustCompile(`^(\d\d-\d\d \d\d:\d\d:\d\dZ)  [0-9a-f]{8}  (\S+) +(\S+) +(.+?)  +(.+)\n$`)
 	wanted := []string{"alert high", "page low", "page unknown", "page unknown"}
 	actions := map[string]string{"artifact": "blocked", "ocsf": "Denied", "ecs": "blocked", "witfoo": "block"}
 	profiles := map[string]string{"artifact": "", "ocsf": "; profile=ocsf-1.7.0", "ecs": "; profile=ecs-9.4.0", "witfoo": "; profile=witfoo"}
@@ -158,7 +160,7 @@ func TestFilteredEventsAndDriftAreShownEverywhere(t *testing.T) {
 	if at := slices.Index(titles, "FILTERED"); code != exitOK || at < 0 || row[at] != "1" || row[at-2] != "2" {
 		t.Errorf("exit %d, titles %q, row %q%s", code, titles, row, said)
 	}
-	if !strings.HasSuffix(out, "\n\nNetskope sends 1 keys, types or words that the tables do not know; nothing is lost. List them with: skopeflow status -drift\n") {
+	if !strings.HasSuffix(out, "\n\nNew in what Netskope sends, and unknown to the tables: 1. Nothing is lost; skopeflow status -drift lists them.\n") {
 		t.Errorf("status ends with %q", out)
 	}
 	const counted = `{"kind":"new_key","dataset":"page","field":"x_quantum","count":1}`
@@ -210,7 +212,7 @@ func TestStatusWithoutDriftSaysNothingOfIt(t *testing.T) {
 	}
 	for id := range storedMessages(t, 1) {
 		code, out, said := call(t, "explain", id)
-		want := "explain " + id + ": the artifact is stored without its raw event, so there is nothing to explain; skopeflow tail shows what it holds (PUBLISH_RAW, PUBLISH_FORMAT and REMOVE_FIELDS decide)"
+		want := "explain " + id + ": the artifact is stored without its raw event, so there is nothing to explain; skopeflow tail shows what it holds (PUBLISH_RAW=false, PUBLISH_FORMAT=witfoo, HASH_FIELDS and REMOVE_FIELDS leave it out)"
 		if code != exitFailed || out != "" || !strings.Contains(said, want) {
 			t.Errorf("explain without raw events: exit %d, %q, %q", code, out, said)
 		}
@@ -273,12 +275,54 @@ func TestArtifactIsFoundFarBackInTheStream(t *testing.T) {
 		t.Fatal(t.Context().Err())
 	}
 	for id, want := range map[schema.ID]uint64{oldest: 1, newer: 9, newest: messages} {
-		msg, err := findArtifact(t.Context(), js, "FAR", id)
+		msg, err := findArtifact(t.Context(), js, "FAR", id.String())
 		if err != nil || msg.Sequence != want {
 			t.Errorf("%s: %+v, %v, want message %d", id, msg, err, want)
 		}
 	}
-	if msg, err := findArtifact(t.Context(), js, "FAR", schema.NameID([]byte("absent"))); err == nil {
+	if msg, err := findArtifact(t.Context(), js, "FAR", schema.NameID([]byte("absent")).String()); err == nil {
 		t.Errorf("an id that no message has is found: %+v", msg)
+	}
+}
+
+func TestExplainNamesOnlyPlacesThatTheDocumentHas(t *testing.T) {
+	raw := `{"_id":"1","timestamp":1768478400,"alert_type":"Malware","malware_name":"Eicar","local_md5":"9e107d9d372bb6826bd81d3542a419d6","process_name":"explorer.exe","os_version":"11","activity":"Upload"}`
+	file := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(file, []byte(raw+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, said := call(t, "explain", "-o", "table", "-format", "ocsf", "alerts/malware", file)
+	if code != exitOK {
+		t.Fatalf("exit %d: %s", code, said)
+	}
+	for key, place := range map[string]string{
+		"local_md5": "evidences[].file.hashes, evidences[].file.name", "process_name": "unmapped[process.name]", "activity": "unmapped[activity], unmapped[activity_raw]", "os_version": "unmapped[device.os_version]",
+	} {
+		line := regexp.MustCompile(`(?m)^` + key + ` .*$`).FindString(out)
+		if !strings.Contains(line, "  "+place+"  ") && !strings.HasSuffix(strings.TrimSpace(line), "  "+place) {
+			t.Errorf("explain says %q, want the place %s", line, place)
+		}
+	}
+	if !strings.Contains(out, fmt.Sprintf(`"raw_data_size": %d`, len(raw))) {
+		t.Error("the line break at the end of the file has become a part of the event")
+	}
+}
+
+func TestExplainAppliesTheRulesOfAnInstance(t *testing.T) {
+	for name, value := range map[string]string{
+		"NETSKOPE_BASE_URL": "acme", "NETSKOPE_API_TOKEN": "t", "NETSKOPE_DROP_IF": "app.name == 'Slack'", "NETSKOPE_REMOVE_FIELDS": "identity",
+	} {
+		t.Setenv(name, value)
+	}
+	file := filepath.Join(t.TempDir(), "event.json")
+	if err := os.WriteFile(file, []byte(`{"_id":"1","timestamp":1768478400,"user":"jane@acme.example","app":"Slack"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, said := call(t, "explain", "-instance", "acme", "-o", "json", "application", file)
+	if code != exitOK || strings.Contains(out, "jane") || !strings.Contains(said, "DROP_IF of acme leaves this event out") {
+		t.Errorf("exit %d, %s%s", code, out, said)
+	}
+	if code, _, said := call(t, "explain", "-instance", "acne", "application", file); code != exitMisuse || !strings.Contains(said, "there are: acme") {
+		t.Errorf("exit %d, %s", code, said)
 	}
 }

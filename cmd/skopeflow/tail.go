@@ -15,6 +15,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/skopeflow/skopeflow/publish"
 )
 
 func runTail(ctx context.Context, args []string, stdout, stderr io.Writer) error {
@@ -91,7 +93,8 @@ func printArtifact(w io.Writer, kind string, msg jetstream.Msg) error {
 }
 
 // artifactLine takes from the headers what they say, so that it is the same in
-// every format; action and message are called so in all of them.
+// every format. The word for the action is the format's own. The first digits of
+// the id are enough for explain.
 func artifactLine(h nats.Header, data []byte) string {
 	var document struct {
 		Action, Message string
@@ -105,7 +108,8 @@ func artifactLine(h nats.Header, data []byte) string {
 		return fmt.Sprintf("no artifact: header ce-time: %v", err)
 	}
 	dataset, _, _ := strings.Cut(h.Get("ce-subject"), "/")
-	return fmt.Sprintf("%s  %-8s  %-11s  %-9s  %s", at.UTC().Format("01-02 15:04:05Z"), h.Get("artifact_severity"), dataset,
+	id := h.Get(publish.HeaderID)
+	return fmt.Sprintf("%s  %.8s  %-8s  %-11s  %-9s  %s", at.UTC().Format("01-02 15:04:05Z"), id, h.Get("artifact_severity"), dataset,
 		printable(cmp.Or(document.Action, document.Labels.Action, "-")), printable(document.Message))
 }
 
@@ -114,7 +118,10 @@ const lineWidth = 140
 
 // printable returns text from an event without what could steer a terminal.
 func printable(s string) string {
-	quoted := strconv.Quote(s[:min(len(s), lineWidth)])
+	if len(s) > lineWidth {
+		s = strings.ToValidUTF8(s[:lineWidth], "") + "…"
+	}
+	quoted := strconv.Quote(s)
 	return strings.ReplaceAll(quoted[1:len(quoted)-1], `\"`, `"`)
 }
 

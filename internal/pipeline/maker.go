@@ -113,8 +113,10 @@ func (m *maker) encode(ctx context.Context, raw []byte, private bool) error {
 		return nil
 	}
 	a := &m.artifact
-	a.Raw, a.RawFormat = "", ""
-	a.Warnings = append(a.Warnings, "raw: left out, the message would be larger than the broker takes")
+	if a.Raw != "" {
+		a.Raw, a.RawFormat = "", ""
+		a.Warnings = append(a.Warnings, "raw: left out, the message would be larger than the broker takes")
+	}
 	m.arena = m.arena[:start]
 	if m.write(); len(m.arena)-start <= limit {
 		return nil

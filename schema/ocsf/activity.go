@@ -167,17 +167,20 @@ func (c *class) activityIn(version string) func(a *schema.Artifact) activity {
 
 // activityTable is what stands in every event about what was done.
 func (c *class) activityTable(version string) view.Table {
-	tell := c.activityIn(version)
+	tell, told := c.activityIn(version), c.told
+	if told == nil {
+		told = []string{"activity", "activity_raw"}
+	}
 	return view.Table{
 		"activity_id": view.Func(func(dst []byte, a *schema.Artifact) []byte {
 			return strconv.AppendInt(dst, int64(tell(a).id), 10)
-		}, "activity"),
+		}, told...),
 		"activity_name": view.Func(func(dst []byte, a *schema.Artifact) []byte {
 			if name := tell(a).name; name != "" {
 				dst = jsonscan.AppendString(dst, name)
 			}
 			return dst
-		}, "activity", "activity_raw"),
+		}, told...),
 		"type_uid": view.Func(func(dst []byte, a *schema.Artifact) []byte {
 			return strconv.AppendInt(dst, int64(c.uid*100+tell(a).id), 10)
 		}, "class"),

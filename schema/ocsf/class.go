@@ -12,6 +12,7 @@ type class struct {
 	since    string // the version that has it first; "" is all of them
 	table    view.Table
 	activity func(a *schema.Artifact) activity
+	told     []string                      // the fields that tell the activity; activity and activity_raw if not said
 	needs    func(a *schema.Artifact) bool // what the definition demands beyond what every artifact has; nil is nothing
 	// otherwise is the class of an artifact that lacks it.
 	otherwise *class
@@ -51,37 +52,37 @@ var classes = map[schema.Class]*class{
 }
 
 var detectionFinding = &class{
-	uid: 2004, name: "Detection Finding", activity: findingActivity,
+	uid: 2004, name: "Detection Finding", activity: findingActivity, told: []string{"finding.status"},
 	table: base.With(finding, evidence.Under("evidences[]"), application.Under("resources[]"), malware.Under("malware[]"),
 		intelligence.Under("osint[]"), actor.Under("actor"), device.Under("device")),
 }
 
 var dataSecurityFinding = &class{
-	uid: 2006, name: "Data Security Finding", activity: findingActivity,
+	uid: 2006, name: "Data Security Finding", activity: findingActivity, told: []string{"finding.status"},
 	table: base.Without("policy").With(finding, dataSecurity.Under("data_security"), application.Under("resources[]"), file.Under("file"),
 		source.Under("src_endpoint"), destination.Under("dst_endpoint"), actor.Under("actor"), device.Under("device")),
 }
 
 var complianceFinding = &class{
-	uid: 2003, name: "Compliance Finding", activity: findingActivity,
+	uid: 2003, name: "Compliance Finding", activity: findingActivity, told: []string{"finding.status"},
 	table: base.With(finding, compliance.Under("compliance"), asset.Under("resources[]"), cloud.Under("cloud"),
 		actor.Under("actor"), device.Under("device")),
 }
 
 var httpActivity = &class{
-	uid: 4002, name: "HTTP Activity", activity: httpMethod,
+	uid: 4002, name: "HTTP Activity", activity: httpMethod, told: []string{"http.method", "activity_raw"},
 	needs: hasRequest, otherwise: networkActivity,
 	table: network.With(request.Under("http_request"), response.Under("http_response"), file.Under("file")),
 }
 
 var networkActivity = &class{
-	uid: 4001, name: "Network Activity", activity: networkTraffic,
+	uid: 4001, name: "Network Activity", activity: networkTraffic, told: []string{"action"},
 	needs: hasEndpoint, otherwise: baseEvent,
 	table: network.With(link.Under("url")),
 }
 
 var dnsActivity = &class{
-	uid: 4003, name: "DNS Activity", activity: always(activity{id: 6, name: "Traffic"}),
+	uid: 4003, name: "DNS Activity", activity: always(activity{id: 6, name: "Traffic"}), told: none,
 	needs: hasEndpoint, otherwise: baseEvent,
 	table: network.With(query.Under("query")),
 }
@@ -107,7 +108,7 @@ var fileHostingActivity = &class{
 }
 
 var apiActivity = &class{
-	uid: 6003, name: "API Activity", activity: byAuditVerb(apiVerbs), natively: native{actor: true},
+	uid: 6003, name: "API Activity", activity: byAuditVerb(apiVerbs), told: []string{"audit.verb", "activity_raw"}, natively: native{actor: true},
 	needs: allOf(hasActor, hasSource, hasOperation), otherwise: entityManagement,
 	table: base.With(view.Table{
 		"api.operation":    view.First("audit.event", "activity_raw"),
@@ -134,13 +135,13 @@ var authentication = &class{
 }
 
 var accountChange = &class{
-	uid: 3001, name: "Account Change", activity: byAuditVerb(accountVerbs), natively: native{actor: true},
+	uid: 3001, name: "Account Change", activity: byAuditVerb(accountVerbs), told: []string{"audit.verb", "activity_raw"}, natively: native{actor: true},
 	needs: hasTarget, otherwise: entityManagement,
 	table: base.With(targetUser.Under("user"), source.Under("src_endpoint"), actor.Under("actor"), device.Under("device")),
 }
 
 var entityManagement = &class{
-	uid: 3004, name: "Entity Management", activity: byAuditVerb(entityVerbs), natively: native{actor: true},
+	uid: 3004, name: "Entity Management", activity: byAuditVerb(entityVerbs), told: []string{"audit.verb", "activity_raw"}, natively: native{actor: true},
 	needs: hasEntity, otherwise: baseEvent,
 	table: base.With(view.Table{
 		"comment":     view.Field("policy.justification"),
@@ -151,7 +152,7 @@ var entityManagement = &class{
 }
 
 var deviceInventory = &class{
-	uid: 5001, name: "Device Inventory Info", activity: always(activity{id: 1, name: "Log"}), natively: native{actor: true, device: true},
+	uid: 5001, name: "Device Inventory Info", activity: always(activity{id: 1, name: "Log"}), told: none, natively: native{actor: true, device: true},
 	needs: hasDevice, otherwise: baseEvent,
 	table: base.With(actor.Under("actor"), device.Under("device")),
 }
@@ -162,12 +163,10 @@ var peripheralActivity = &class{
 	table: base.With(peripheral.Under("peripheral_device"), actor.Under("actor"), device.Under("device")),
 }
 
-// metric is a Base Event too. What it measures has no place in the framework, and stands in unmapped.
+// metric is a Base Event too. What it measures has no attribute, and stands in unmapped.
 var metric = &class{
-	uid: 0, name: "Base Event", activity: always(activity{id: other}),
-	table: base.Without("status_id").With(view.Table{
-		"unmapped": view.Func(withMetric, "unmapped", "infra.host", "infra.metric", "infra.metric_type", "infra.value", "infra.version"),
-	}, actor.Under("actor"), device.Under("device")),
+	uid: 0, name: "Base Event", activity: always(activity{id: other}), told: none,
+	table: base.Without("status_id").With(actor.Under("actor"), device.Under("device")),
 }
 
 var baseEvent = &class{
@@ -191,5 +190,9 @@ func (c *class) document(version string) view.Table {
 		t["metadata.tags"] = view.Func(tags, "native_id", "source_tenant", "raw_format")
 	}
 	t["observables"] = view.Func(observables(t))
+	t["unmapped"] = unmapped(t, version)
 	return t
 }
+
+// none is the fields that tell an activity which is always the same.
+var none = []string{}

@@ -56,7 +56,7 @@ func hasOperation(a *schema.Artifact) bool { return a.Audit.Event != "" || a.Act
 func hasEntity(a *schema.Artifact) bool { return a.Audit.Object != "" || hasOperation(a) }
 
 func hasTarget(a *schema.Artifact) bool {
-	return a.TargetUser.Email != "" || a.Audit.Object != "" || a.User.Name != "" || a.User.Email != ""
+	return a.TargetUser.Email != "" || a.Audit.Object != ""
 }
 
 func hasPeripheral(a *schema.Artifact) bool {
@@ -87,6 +87,11 @@ func isVendorSupport(a *schema.Artifact) bool { return a.User.Type == "vendor_su
 // isControlled tells that a control did something.
 func isControlled(a *schema.Artifact) bool { return a.Action != "" && a.Action != schema.ActionUnknown }
 
+// isRisky tells a risk, which findings have natively.
+func isRisky(a *schema.Artifact) bool { return a.RiskScore != 0 || a.RiskLevel != "" }
+
+func (c *class) isFinding() bool { return c.uid/1000 == 2 }
+
 // isAddress tells an address that the framework takes: its texts are 40 bytes long at most.
 func isAddress(s string) bool { return s != "" && len(s) <= 40 }
 
@@ -109,7 +114,7 @@ func (c *class) profiles(dst []byte, a *schema.Artifact) []byte {
 		{"incident", a.Class == schema.ClassIncident},
 		{"network_proxy", proxied && hasProxy(a)},
 		{"osint", c == detectionFinding && hasIndicator(a)},
-		{"security_control", isControlled(a) || a.Policy.Name != "" || a.Policy.ID != ""},
+		{"security_control", isControlled(a) || a.Policy.Name != "" || a.Policy.ID != "" || isRisky(a) && !c.isFinding()},
 	} {
 		if p.used {
 			dst = append(append(append(dst, `,"`...), p.name...), '"')

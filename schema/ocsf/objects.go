@@ -58,7 +58,7 @@ var user = view.Table{
 }
 
 var targetUser = view.Table{
-	"name":       view.First("target_user.email", "audit.object", "user.name", "user.email"),
+	"name":       view.First("target_user.email", "audit.object"),
 	"email_addr": email("target_user.email"),
 }
 
@@ -101,9 +101,9 @@ var device = view.Table{
 }
 
 var file = view.Table{
-	"":                 view.Only("file.name"),
-	"name":             view.Field("file.name"),
-	"type_id":          view.Const(regularFile),
+	"":                 view.Only("file.name", "file.path", "file.sha256", "file.sha1", "file.md5"),
+	"name":             view.First("file.name", "file.path", "file.sha256", "file.sha1", "file.md5"),
+	"type_id":          view.Func(fileType, "object.type"),
 	"type":             view.Field("file.type"),
 	"path":             view.Field("file.path"),
 	"size":             view.Field("file.size"),
@@ -219,7 +219,7 @@ var metadata = view.Table{
 	"transformation_info_list[].name": view.Func(mappingName, "mapping_version"),
 }
 
-// base holds what every class has, beside its class and its activity.
+// base holds what every class has, beside its class, its activity and what is unmapped.
 var base = view.Table{
 	"time":                       view.Func(eventTime, "time"),
 	"start_time":                 millis("start_time"),
@@ -240,7 +240,6 @@ var base = view.Table{
 	"disposition":                view.Func(dispositionName, "action", "action_raw"),
 	"disposition_id":             view.Func(dispositionID, "action", "action_raw"),
 	"enrichments":                view.Func(enrichments, "enrichments"),
-	"unmapped":                   view.Field("unmapped"),
 	"raw_data":                   view.Field("raw"),
 	"raw_data_size":              view.Field("raw_size"),
 	"raw_data_hash":              view.Only("raw_sha256").From("1.6.0"),

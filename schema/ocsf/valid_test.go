@@ -2,6 +2,8 @@ package ocsf_test
 
 import (
 	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,4 +56,55 @@ func FuzzEventsAreValid(f *testing.F) {
 		}
 		j.Check(t, dataset, &a)
 	})
+}
+
+// apart are the fields that are not told, or told by another name: see unmapped.
+var apart = []string{
+	"schema_version", "kind", "class", "source", "warnings", "time_precision", "severity_source", "message", "unmapped",
+	"raw", "raw_format", "raw_size", "raw_sha256",
+}
+
+func TestNothingOfAnArtifactIsLeftOut(t *testing.T) {
+	v, m := newest(t), normalize.NewMapper()
+	check := func(name string, a *schema.Artifact) {
+		t.Helper()
+		places, event := v.Places(a), decode(t, v.Append(nil, a))
+		unmapped, _ := event["unmapped"].(map[string]any)
+		for _, f := range schema.Fields() {
+			access, _ := schema.AccessTo(f.Name)
+			if !access.Present(a) || slices.Contains(apart, f.Name) || f.Name == "action" && a.Action == schema.ActionUnknown {
+				continue
+			}
+			_, left := unmapped[f.Name]
+			if !left && !slices.ContainsFunc(places[f.Name], func(path string) bool { return path != "unmapped" && stands(event, path) }) {
+				t.Errorf("%s: %s is nowhere: %s", name, f.Name, access.Append(nil, a))
+			}
+		}
+	}
+	for _, e := range sharedtest.Examples(t) {
+		check(e.Name, artifactOf(t, e))
+	}
+	for _, e := range sharedtest.Events(t) {
+		var a schema.Artifact
+		if err := m.Map(envelope(e.Dataset), e.Raw, &a); err != nil {
+			t.Fatal(err)
+		}
+		check(e.Name, &a)
+	}
+}
+
+// stands reports whether a document has something at a path.
+func stands(at any, path string) bool {
+	for part := range strings.SplitSeq(path, ".") {
+		key, list := strings.CutSuffix(part, "[]")
+		object, _ := at.(map[string]any)
+		if at = object[key]; list {
+			elements, _ := at.([]any)
+			if len(elements) == 0 {
+				return false
+			}
+			at = elements[0]
+		}
+	}
+	return at != nil
 }

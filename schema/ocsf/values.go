@@ -1,7 +1,6 @@
 package ocsf
 
 import (
-	"bytes"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -14,6 +13,7 @@ import (
 // Values of the framework's enumerations that the tables name.
 const (
 	regularFile = 1
+	folder      = 2
 	outbound    = 2 // from the client to the service
 	failed      = 3 // of a compliance check: only failures become alerts
 	md5, sha1   = 1, 2
@@ -225,7 +225,7 @@ func containsFold(s, word string) bool {
 var indicatorTypes = map[string]int64{"ip": 1, "dstip": 1, "srcip": 1, "domain": 2, "host": 3, "hostname": 3, "hash": 4, "md5": 4, "url": 5}
 
 func indicatorType(dst []byte, a *schema.Artifact) []byte {
-	return strconv.AppendInt(dst, indicatorTypes[a.Threat.IndicatorType], 10)
+	return strconv.AppendInt(dst, indicatorTypes[strings.ToLower(a.Threat.IndicatorType)], 10)
 }
 
 func confidence(dst []byte, a *schema.Artifact) []byte {
@@ -287,6 +287,13 @@ func appendFingerprint(dst []byte, algorithm int64, value string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"algorithm_id":`...), algorithm, 10)
 	dst = append(append(append(dst, `,"algorithm":"`...), name...), `","value":`...)
 	return append(jsonscan.AppendString(dst, value), '}')
+}
+
+func fileType(dst []byte, a *schema.Artifact) []byte {
+	if strings.EqualFold(a.Object.Type, "folder") {
+		return strconv.AppendInt(dst, folder, 10)
+	}
+	return strconv.AppendInt(dst, regularFile, 10)
 }
 
 func fileHashes(dst []byte, a *schema.Artifact) []byte {
@@ -399,25 +406,4 @@ func enrichments(dst []byte, a *schema.Artifact) []byte {
 		dst = append(dst, '}')
 	}
 	return closeList(dst, start)
-}
-
-// withMetric appends what was unmapped, and the metric.
-func withMetric(dst []byte, a *schema.Artifact) []byte {
-	start := len(dst)
-	if inner := bytes.TrimSpace([]byte(a.Unmapped)); len(inner) > 2 {
-		dst = append(append(dst, ','), inner[1:len(inner)-1]...)
-	}
-	for _, f := range [...]struct{ name, value string }{
-		{"infra.host", a.Infra.Host}, {"infra.metric", a.Infra.Metric}, {"infra.metric_type", a.Infra.MetricType},
-		{"infra.value", a.Infra.Value}, {"infra.version", a.Infra.Version},
-	} {
-		if f.value != "" {
-			dst = jsonscan.AppendString(append(append(append(dst, `,"`...), f.name...), `":`...), f.value)
-		}
-	}
-	if len(dst) == start {
-		return dst
-	}
-	dst[start] = '{'
-	return append(dst, '}')
 }

@@ -63,6 +63,21 @@ func (t Table) Places() map[string][]string {
 	return places
 }
 
+// Conditions returns what has to hold in a version for something to stand at a path: the conditions of the objects around it,
+// and its own.
+func (t Table) Conditions(path, version string) []func(*schema.Artifact) bool {
+	var all []func(*schema.Artifact) bool
+	for i, c := range path + "." {
+		if c != '.' {
+			continue
+		}
+		if v, ok := t[path[:i]]; ok && v.when != nil && v.Since <= version {
+			all = append(all, v.when)
+		}
+	}
+	return all
+}
+
 // A Value is what stands at one place.
 type Value struct {
 	Fields []string // the artifact's fields that it is made of; none for a constant
