@@ -201,9 +201,9 @@ func TestExplainShowsWhatAViewMakesOfAnEvent(t *testing.T) {
 		flags []string
 		want  string
 	}{
-		{[]string{"-format", "xml"}, `skopeflow explain: "xml" is not a format; choose one of ["artifact" "ocsf" "ecs" "witfoo"]`},
-		{[]string{"-format", "ocsf", "-ocsf-version", "1.4.0"}, `skopeflow explain: OCSF "1.4.0" is not known here; choose one of ["1.5.0" "1.6.0" "1.7.0" "1.8.0"]`},
-		{nil, "skopeflow explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in); or give the id of an artifact"},
+		{[]string{"-format", "xml"}, `explain: "xml" is not a format; choose one of ["artifact" "ocsf" "ecs" "witfoo"]`},
+		{[]string{"-format", "ocsf", "-ocsf-version", "1.4.0"}, `explain: OCSF "1.4.0" is not known here; choose one of ["1.5.0" "1.6.0" "1.7.0" "1.8.0"]`},
+		{nil, "explain: name the stream, such as alerts/dlp or page, and a file with one raw event (or pipe it in); or give the id of an artifact"},
 	} {
 		args := append([]string{"explain"}, tt.flags...)
 		if tt.flags != nil {
