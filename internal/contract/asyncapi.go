@@ -5,21 +5,27 @@ import (
 	_ "embed"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"text/template"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 	"github.com/skopeflow/skopeflow/schema"
+	"github.com/skopeflow/skopeflow/schema/ecs"
+	"github.com/skopeflow/skopeflow/schema/ocsf"
 )
 
-// An Example is an artifact as a message. The headers that are shown with it are those of Message.
+// An Example is an artifact as a message, which is the first of a batch. The headers that are shown with it are those of Message.
 type Example struct {
 	Name    string
 	Summary string
 	Lane    string
-	Message publish.Message // with the artifact as Data
+	Profile string          // that of publish.NATSConfig: "" for the artifact itself
+	Message publish.Message // with the artifact, or the view of it, as Data
 }
 
 // A Header is one header of a message.
@@ -29,10 +35,17 @@ type Header struct {
 	Meaning string // with a value where it is always the same
 	Format  string // of JSON Schema; may be empty
 	Const   string // the only value; may be empty
+	Enum    []string
 
 	// of returns the value for an example; nil where the value is not one of the artifact's.
 	of func(e *Example) string
 }
+
+// Names of two headers of messages that differ with what is published.
+const (
+	dataSchema  = "ce-dataschema"
+	contentType = "ce-datacontenttype"
+)
 
 // Headers are those of an artifact's message, in the order of the document.
 func Headers() []Header {
@@ -48,9 +61,9 @@ func Headers() []Header {
 		}},
 		{Name: "ce-time", Always: true, Meaning: "When it happened; the artifact's time.", Format: "date-time", of: func(e *Example) string { return e.Message.Time }},
 		{Name: "ce-recordedtime", Always: true, Meaning: "When the message was published.", Format: "date-time"},
-		{Name: "ce-dataschema", Always: true, Meaning: "The $id of the JSON Schema; changes with its major version only. Absent where PUBLISH_FORMAT is a view.", Const: schema.URI},
+		{Name: dataSchema, Always: true, Meaning: "The $id of the JSON Schema; changes with its major version only.", Const: schema.URI},
 		{Name: "ce-partitionkey", Always: true, Meaning: "The artifact's entity_id: the revisions of one record have it in common.", Format: "uuid", of: func(e *Example) string { return e.Message.EntityID.String() }},
-		{Name: "ce-datacontenttype", Always: true, Meaning: "The payload's type; with a profile where PUBLISH_FORMAT is a view, as profile=ocsf-1.8.0.", Const: "application/json"},
+		{Name: contentType, Always: true, Meaning: "The payload's type.", Const: "application/json"},
 		{Name: "artifact_kind", Always: true, Meaning: "The artifact's kind.", of: func(e *Example) string { return e.Message.Kind }},
 		{Name: "artifact_class", Always: true, Meaning: "The artifact's class.", of: func(e *Example) string { return e.Message.Class }},
 		{Name: "artifact_severity", Always: true, Meaning: "The artifact's severity.", of: func(e *Example) string { return e.Message.Severity }},
@@ -63,6 +76,34 @@ func Headers() []Header {
 		{Name: "Nats-Batch-Id", Always: true, Meaning: "Of JetStream: the atomic batch that the message was stored with. Readers need not look at it."},
 		{Name: "Nats-Batch-Sequence", Always: true, Meaning: "Of JetStream: the message's place in its atomic batch, from 1."},
 		{Name: "Nats-Batch-Commit", Meaning: "Of JetStream: 1 on the last message of an atomic batch."},
+		{Name: jetstream.ExpectedLastSubjSeqHeader, Meaning: "Of JetStream: on the first message of an atomic batch, the sequence of the claim under which the batch was stored."},
+		{Name: jetstream.ExpectedLastSubjSeqSubjHeader, Meaning: "Of JetStream: on the first message of an atomic batch, the subject of that claim."},
+	}
+}
+
+// ViewHeaders are those of the message of a view: it has no schema of ours, and its content type says which view it is.
+func ViewHeaders() []Header {
+	headers := slices.DeleteFunc(Headers(), func(h Header) bool { return h.Name == dataSchema })
+	i := slices.IndexFunc(headers, func(h Header) bool { return h.Name == contentType })
+	headers[i] = Header{
+		Name: contentType, Always: true, Meaning: "The payload's type, and in its profile which view it is, in which version. A minor version may add some.",
+		of: func(e *Example) string { return viewType(e.Profile) },
+	}
+	for _, version := range ocsf.Versions() {
+		headers[i].Enum = append(headers[i].Enum, viewType("ocsf-"+version))
+	}
+	headers[i].Enum = append(headers[i].Enum, viewType("ecs-"+ecs.Version), viewType("witfoo"))
+	return headers
+}
+
+func viewType(profile string) string { return "application/json; profile=" + profile }
+
+// ClaimHeaders are those of a claim.
+func ClaimHeaders() []Header {
+	return []Header{
+		{Name: jetstream.MsgTTLHeader, Always: true, Meaning: "Of JetStream: no age limit of the stream removes the claim.", Const: "never"},
+		{Name: jetstream.MsgRollup, Always: true, Meaning: "Of JetStream: it replaces the claim that stood before.", Const: jetstream.MsgRollupSubject},
+		{Name: jetstream.ExpectedLastSubjSeqHeader, Always: true, Meaning: "Of JetStream: the sequence of the claim that stood before; 0 if there was none."},
 	}
 }
 
@@ -89,9 +130,17 @@ func AsyncAPI(examples []Example) ([]byte, error) {
 		return nil, fmt.Errorf("write asyncapi document: %w", err)
 	}
 	var b bytes.Buffer
+	var artifacts, views []Example
+	for _, e := range examples {
+		if e.Profile == "" {
+			artifacts = append(artifacts, e)
+		} else {
+			views = append(views, e)
+		}
+	}
 	err = t.Execute(&b, map[string]any{
-		"Version": schema.Version, "Headers": Headers(), "DeadHeaders": DeadHeaders(),
-		"Datasets": normalize.Datasets(), "Examples": examples,
+		"Version": schema.Version, "Headers": Headers(), "ViewHeaders": ViewHeaders(), "ClaimHeaders": ClaimHeaders(), "DeadHeaders": DeadHeaders(),
+		"Datasets": normalize.Datasets(), "Examples": artifacts, "Views": views,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("write asyncapi document: %w", err)
@@ -117,8 +166,12 @@ func indent(n int, data []byte) (string, error) {
 
 // values returns the headers of an example that its artifact decides, and those that never change.
 func values(e Example) []Header {
+	headers := Headers()
+	if e.Profile != "" {
+		headers = ViewHeaders()
+	}
 	var known []Header
-	for _, h := range Headers() {
+	for _, h := range headers {
 		switch {
 		case h.of != nil:
 			h.Const = h.of(&e)

@@ -14,6 +14,7 @@ import (
 	"github.com/skopeflow/skopeflow/normalize"
 	"github.com/skopeflow/skopeflow/publish"
 	"github.com/skopeflow/skopeflow/schema"
+	"github.com/skopeflow/skopeflow/schema/ocsf"
 )
 
 // A record is an example: an event, and what it was mapped to.
@@ -42,16 +43,21 @@ func records(t *testing.T) []record {
 		if err := json.Unmarshal(text, &e); err != nil {
 			t.Fatal(err)
 		}
-		r := record{name: strings.TrimSuffix(filepath.Base(file), ".json"), raw: []byte(e.Artifact.Raw), envelope: normalize.Envelope{
-			Tenant: "acme", SourceTenant: "acme.goskope.com", Connector: "acme", Dataset: e.Artifact.Dataset, SourceAPI: "v2_dataexport",
-			Collected: time.Date(2026, 1, 15, 13, 0, 0, 0, time.UTC), KeepRaw: e.Artifact.Dataset != "page",
-		}}
+		r := record{name: strings.TrimSuffix(filepath.Base(file), ".json"), raw: []byte(e.Artifact.Raw), envelope: envelope(e.Artifact.Dataset)}
+		r.envelope.KeepRaw = e.Artifact.Dataset != "page"
 		if err := m.Map(&r.envelope, r.raw, &r.artifact); err != nil {
 			t.Fatalf("%s: %v", r.name, err)
 		}
 		all = append(all, r)
 	}
 	return all
+}
+
+func envelope(dataset string) normalize.Envelope {
+	return normalize.Envelope{
+		Tenant: "acme", SourceTenant: "acme.goskope.com", Connector: "acme", Dataset: dataset, SourceAPI: "v2_dataexport",
+		Collected: time.Date(2026, 1, 15, 13, 0, 0, 0, time.UTC),
+	}
 }
 
 // message makes a message of a record, as the pipeline does.
@@ -64,22 +70,39 @@ func (r *record) message() publish.Message {
 	}
 }
 
-// shown are the records that the AsyncAPI document shows.
+// shown are the messages that the AsyncAPI document shows.
 func shown(t *testing.T) []contract.Example {
 	t.Helper()
-	summaries := map[string]string{
-		"alert_dlp": "An upload that a DLP policy blocked, with the raw event",
-		"page":      "A visit to a site, published with PUBLISH_RAW=false",
-	}
 	var examples []contract.Example
 	for _, r := range records(t) {
-		if summary, ok := summaries[r.name]; ok {
-			lane := ingest.LaneName("acme", "events/"+r.artifact.Dataset)
-			examples = append(examples, contract.Example{Name: r.name, Summary: summary, Lane: lane, Message: r.message()})
+		e := contract.Example{Name: r.name, Lane: ingest.LaneName("acme", "events/"+r.artifact.Dataset), Message: r.message()}
+		switch r.name {
+		case "alert_dlp":
+			e.Summary = "An upload that a DLP policy blocked, with the raw event"
+		case "page":
+			e.Summary = "A visit to a site, published with PUBLISH_RAW=false"
+		default:
+			continue
+		}
+		examples = append(examples, e)
+		if r.name == "page" {
+			e.Name, e.Summary, e.Profile = "page_ocsf", "The same visit with PUBLISH_FORMAT=ocsf", "ocsf-"+ocsf.Latest
+			e.Message.Data = view(t, &r.artifact)
+			examples = append(examples, e)
 		}
 	}
-	if len(examples) != len(summaries) {
-		t.Fatalf("%d examples are there, want %d", len(examples), len(summaries))
+	if len(examples) != 3 {
+		t.Fatalf("%d examples are there, want 3", len(examples))
 	}
 	return examples
+}
+
+// view returns the view of an artifact in the newest version of OCSF.
+func view(t *testing.T, a *schema.Artifact) []byte {
+	t.Helper()
+	v, err := ocsf.New(ocsf.Latest)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v.Append(nil, a)
 }
