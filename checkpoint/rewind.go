@@ -31,6 +31,9 @@ func (s *KV) Rewind(ctx context.Context, lane string, to time.Time, replay bool,
 			return fmt.Errorf("rewind %s: %w", lane, err)
 		}
 		c.Replay, c.Owner = replay, by
+		if replay {
+			c.ScanFrom = c.Mark // what is stored before is not to be known, and is sent again
+		}
 		_, err = s.Save(ctx, lane, c, revision)
 		return err
 	})
@@ -40,8 +43,8 @@ func (s *KV) Rewind(ctx context.Context, lane string, to time.Time, replay bool,
 	return c, nil
 }
 
-// rewound returns the cursor as it begins again at a time. Its epoch is one of
-// its own, so that no two hands write the lane under one epoch.
+// rewound returns the cursor as it begins again at a time. Its epoch stays: the
+// one who runs the lane claims it anew, and need not wait for a request of its own.
 func (c Cursor) rewound(to, now time.Time) (Cursor, error) {
 	reached := latest(c.HWM, c.Through)
 	switch {
@@ -51,7 +54,6 @@ func (c Cursor) rewound(to, now time.Time) (Cursor, error) {
 		return c, fmt.Errorf("%s is after %s, which is as far as the lane has come; what lies between would be left out", to.Format(time.RFC3339), reached.Format(time.RFC3339))
 	}
 	c.Reached = latest(c.Reached, reached)
-	c.Epoch++
 	c.Start, c.Through, c.HWM = to, to, time.Time{}
 	c.Page, c.Events, c.ScanFrom = 0, 0, ""
 	c.Version, c.Saved = Version, now

@@ -27,7 +27,7 @@ func TestRewoundLaneBeginsAgainAtTheTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := checkpoint.Cursor{
-		Version: checkpoint.Version, Epoch: 5, Owner: "cursors rewind by ann", Mode: "dataexport", Index: "index", Start: at(30), Through: at(30),
+		Version: checkpoint.Version, Epoch: 4, Owner: "cursors rewind by ann", Mode: "dataexport", Index: "index", Start: at(30), Through: at(30),
 		Reached: at(60), Replay: true, Mark: "90", Saved: got.Saved,
 	}
 	if stored, _, err := kv.Load(t.Context(), lane); err != nil || stored != want || got != want {

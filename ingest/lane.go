@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -236,6 +237,14 @@ func (l *Lane) settle(a action) (e event) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(l.page.Context), saveTimeout)
 	defer cancel()
 	e.cursor = a.cursor
+	if l.page.counts.Stored == 0 && l.Job == "" {
+		// What is stored is fenced, and so finds out. A lane with nothing to store
+		// would put a new mark in the place of the one that tells.
+		if lost, err := l.Broker.Missing(ctx, a.cursor.Mark, a.cursor.Saved); err != nil || lost != "" {
+			e.err = errors.Join(err, lostError(lost))
+			return e
+		}
+	}
 	if e.cursor.Mark, e.err = l.Broker.Mark(ctx); e.err != nil {
 		return e
 	}
@@ -244,6 +253,13 @@ func (l *Lane) settle(a action) (e event) {
 	}
 	l.settled(e.cursor, e.err)
 	return e
+}
+
+func lostError(what string) error {
+	if what == "" {
+		return nil
+	}
+	return fmt.Errorf("the broker has lost artifacts: %s", what)
 }
 
 func (l *Lane) save(ctx context.Context, c checkpoint.Cursor) error {
