@@ -16,25 +16,24 @@ const keyOfTests = "0123456789abcdef0123456789abcdef"
 func TestBadRuleOrFormatIsOneSentenceThatSaysWhatToDo(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "nowhere")
 	short, long := "NETSKOPE_HASH_KEY_FILE="+writeFile(t, "t00short\n", 0o600), "NETSKOPE_HASH_KEY_FILE="+writeFile(t, keyOfTests, 0o600)
-	const (
-		filters = "NETSKOPE_KEEP_IF, NETSKOPE_DROP_IF: "
-		fields  = "NETSKOPE_HASH_FIELDS, NETSKOPE_REMOVE_FIELDS: "
-	)
 	for _, tt := range []struct {
 		name string
 		set  []string
 		want string
 	}{
-		{"misspelt field", []string{"NETSKOPE_KEEP_IF=user.emial == 'x'"}, filters + "compile keep: column 5: there is no field user.emial, did you mean user.email?"},
-		{"no condition", []string{"NETSKOPE_DROP_IF=user.email"}, filters + "compile drop: the expression is of type string, and a filter needs true or false"},
-		{"syntax", []string{"NETSKOPE_DROP_IF=user.email =="}, filters + "compile drop: column "},
+		{"misspelt field", []string{"NETSKOPE_KEEP_IF=user.emial == 'x'"}, "NETSKOPE_KEEP_IF: compile keep: column 5: there is no field user.emial, did you mean user.email?"},
+		{"no condition", []string{"NETSKOPE_DROP_IF=user.email"}, "NETSKOPE_DROP_IF: compile drop: the expression is of type string, and a filter needs true or false"},
+		{"syntax", []string{"NETSKOPE_DROP_IF=user.email =="}, "NETSKOPE_DROP_IF: compile drop: column "},
 		{"hash without a key", []string{"NETSKOPE_HASH_FIELDS=user.email"}, "NETSKOPE_HASH_KEY_FILE: not set; name a file with the key of NETSKOPE_HASH_FIELDS, made with openssl rand -hex 32"},
 		{"missing key", []string{"NETSKOPE_HASH_FIELDS=user.email", "NETSKOPE_HASH_KEY_FILE=" + missing}, "NETSKOPE_HASH_KEY_FILE: open " + missing + ": no such file or directory; name a readable file that holds the key alone"},
-		{"short key", []string{"NETSKOPE_HASH_FIELDS=user.email", short}, fields + "hash fields: the key has 8 bytes and needs 16: make one with openssl rand -hex 32 > file"},
+		{"short key", []string{"NETSKOPE_HASH_FIELDS=user.email", short}, "NETSKOPE_HASH_KEY_FILE: the key has 8 bytes and needs 16: make one with openssl rand -hex 32 > file"},
 		{"key and nothing to hash", []string{long}, "NETSKOPE_HASH_KEY_FILE: no field is hashed; name some in NETSKOPE_HASH_FIELDS, or remove it"},
 		{"key and only fields to remove", []string{long, "NETSKOPE_REMOVE_FIELDS=ip"}, "NETSKOPE_HASH_KEY_FILE: no field is hashed; name some in NETSKOPE_HASH_FIELDS, or remove it"},
-		{"misspelt field to hash", []string{"NETSKOPE_HASH_FIELDS=ip,user.emial", long}, fields + "hash user.emial: there is no such field, did you mean user.email?"},
-		{"field that must stay", []string{"NETSKOPE_REMOVE_FIELDS=tenant"}, fields + "remove tenant: the field identifies or routes artifacts and stays as it is"},
+		{"misspelt field to hash", []string{"NETSKOPE_HASH_FIELDS=ip,user.emial", long}, "NETSKOPE_HASH_FIELDS: hash user.emial: there is no such field, did you mean user.email?"},
+		{"field that must stay", []string{"NETSKOPE_REMOVE_FIELDS=tenant"}, "NETSKOPE_REMOVE_FIELDS: remove tenant: the field identifies or routes artifacts and stays as it is"},
+		{"good condition beside a bad one", []string{"NETSKOPE_KEEP_IF=true", "NETSKOPE_DROP_IF=severity == 'hihg'"}, `NETSKOPE_DROP_IF: compile drop: column 13: severity is never "hihg", did you mean "high"?`},
+		{"field to remove beside one to hash", []string{"NETSKOPE_HASH_FIELDS=ip", "NETSKOPE_REMOVE_FIELDS=usr", long}, "NETSKOPE_REMOVE_FIELDS: remove usr: there is no such field, did you mean user?"},
+		{"field to hash beside one to remove", []string{"NETSKOPE_HASH_FIELDS=net.bytes", "NETSKOPE_REMOVE_FIELDS=user", long}, "NETSKOPE_HASH_FIELDS: hash net.bytes: only texts and addresses can be hashed, remove instead: net.bytes"},
 		{"format", []string{"PUBLISH_FORMAT=xml"}, `PUBLISH_FORMAT: "xml" is not a format; choose one of ["artifact" "ocsf" "ecs" "witfoo"]`},
 		{"version of OCSF", []string{"PUBLISH_FORMAT=ocsf", "PUBLISH_OCSF_VERSION=1.4.0"}, `PUBLISH_OCSF_VERSION: OCSF "1.4.0" is not known here; choose one of ["1.5.0" "1.6.0" "1.7.0" "1.8.0"]`},
 		{"version of OCSF that is not used", []string{"PUBLISH_OCSF_VERSION=2"}, `PUBLISH_OCSF_VERSION: OCSF "2" is not known here; choose one of ["1.5.0" "1.6.0" "1.7.0" "1.8.0"]`},
@@ -54,8 +53,15 @@ func TestBadRuleOrFormatIsOneSentenceThatSaysWhatToDo(t *testing.T) {
 
 func TestKeyThatOthersMayReadIsNoted(t *testing.T) {
 	file := writeFile(t, keyOfTests, 0o644)
-	c := mustLoad(t, append(acme, "NETSKOPE_HASH_FIELDS=user.email", "NETSKOPE_HASH_KEY_FILE="+file)...)
+	c := mustLoad(t, append(acme, "NETSKOPE_HASH_FIELDS=user.name", "NETSKOPE_HASH_KEY_FILE="+file)...)
 	if len(c.Notes) != 1 || !strings.HasPrefix(c.Notes[0], "NETSKOPE_HASH_KEY_FILE: ") {
+		t.Errorf("notes are %q", c.Notes)
+	}
+}
+
+func TestAddressThatIsLeftInItsPartsIsNoted(t *testing.T) {
+	c := mustLoad(t, append(acme, "NETSKOPE_REMOVE_FIELDS=user.email")...)
+	if len(c.Notes) != 1 || !strings.HasPrefix(c.Notes[0], "NETSKOPE_HASH_FIELDS, NETSKOPE_REMOVE_FIELDS: user.email goes and user.name stays") {
 		t.Errorf("notes are %q", c.Notes)
 	}
 }

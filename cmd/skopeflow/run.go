@@ -143,6 +143,9 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err := tel.Drift(drift.Counts); err != nil {
 		return err
 	}
+	if err := tel.Filters(cfg.filterFailures); err != nil {
+		return err
+	}
 	answer, err := answerState(broker.conn, cfg.NATS.Stream, replica, p.statuses, drift.Counts)
 	if err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/common/types/traits"
 
 	"github.com/skopeflow/skopeflow/schema"
 )
@@ -192,8 +193,8 @@ func objects[O, T any](element *objectType, of func(*O) *[]T) *field {
 	}
 }
 
-// document is JSON that is decoded when an expression comes to it. none stands for no JSON.
-func document[O any](typ *types.Type, none ref.Val, of func(*O) *schema.RawJSON) *field {
+// document is JSON that is decoded when an expression comes to it. none stands for no JSON; as may change what it is to be.
+func document[O any](typ *types.Type, none ref.Val, of func(*O) *schema.RawJSON, as func(ref.Val) ref.Val) *field {
 	return &field{
 		typ: typ,
 		get: func(e *evaluation, at any) ref.Val {
@@ -206,7 +207,11 @@ func document[O any](typ *types.Type, none ref.Val, of func(*O) *schema.RawJSON)
 				if err := raw.Decode(&v); err != nil {
 					return types.NewErr("decode JSON: %v", err)
 				}
-				return e.NativeToValue(v)
+				value := e.NativeToValue(v)
+				if as != nil {
+					value = as(value)
+				}
+				return value
 			})
 		},
 		set: func(at any) bool { return *of(at.(*O)) != "" },
@@ -214,3 +219,41 @@ func document[O any](typ *types.Type, none ref.Val, of func(*O) *schema.RawJSON)
 }
 
 func emptyMap() ref.Val { return types.NewStringInterfaceMap(types.DefaultTypeAdapter, nil) }
+
+// A lenientMap has null for every key that it does not hold: unmapped.foo == "x" is false, and no error, if there is no foo.
+// It must not be a traits.Mapper, for which CEL itself decides what a missing key is.
+type lenientMap struct {
+	ref.Val
+	traits.Container
+	traits.Sizer
+	traits.Iterable
+	of traits.Mapper
+}
+
+// lenient returns a value as it is if it is no map.
+func lenient(v ref.Val) ref.Val {
+	m, ok := v.(traits.Mapper)
+	if !ok {
+		return v
+	}
+	return &lenientMap{m, m, m, m, m}
+}
+
+// Get is a method of traits.Indexer.
+func (m *lenientMap) Get(key ref.Val) ref.Val {
+	if v, ok := m.of.Find(key); ok || types.IsError(v) {
+		return v
+	}
+	return types.NullValue
+}
+
+// IsSet is a method of traits.FieldTester.
+func (m *lenientMap) IsSet(key ref.Val) ref.Val { return m.of.Contains(key) }
+
+// Equal is a method of ref.Val.
+func (m *lenientMap) Equal(other ref.Val) ref.Val {
+	if that, ok := other.(*lenientMap); ok {
+		other = that.of
+	}
+	return m.of.Equal(other)
+}

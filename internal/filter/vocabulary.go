@@ -14,10 +14,11 @@ import (
 // It is what tells CEL of types, and never changes once it is made.
 type vocabulary struct {
 	*types.Registry
-	names   []string          // every field, dotted, and every group, in the order of the schema
-	top     map[string]*field // fields that are in no group
-	groups  map[string]int    // group → index in objects
-	objects []*objectType     // first the groups, then the elements of lists
+	names   []string            // every field, dotted, and every group, in the order of the schema
+	values  map[string][]string // field with a fixed vocabulary → what it may be, but for ""
+	top     map[string]*field   // fields that are in no group
+	groups  map[string]int      // group → index in objects
+	objects []*objectType       // first the groups, then the elements of lists
 	byName  map[string]*objectType
 }
 
@@ -61,7 +62,7 @@ func newVocabulary() (*vocabulary, error) {
 	if err != nil {
 		return nil, fmt.Errorf("prepare types: %w", err)
 	}
-	v := &vocabulary{Registry: registry, top: make(map[string]*field), groups: make(map[string]int), byName: make(map[string]*objectType)}
+	v := &vocabulary{Registry: registry, values: make(map[string][]string), top: make(map[string]*field), groups: make(map[string]int), byName: make(map[string]*objectType)}
 	elements := newElements()
 	for _, row := range schema.Fields() {
 		f := elements.bind(row)
@@ -69,6 +70,12 @@ func newVocabulary() (*vocabulary, error) {
 			return nil, fmt.Errorf("bind field %s: no type of expressions fits %s", row.Name, row.Type)
 		}
 		v.names = append(v.names, row.Name)
+		switch {
+		case row.Name == "class":
+			v.values[row.Name] = classes
+		case row.Type == "enum":
+			v.values[row.Name] = strings.Split(row.Unit, "|")
+		}
 		group, name, grouped := strings.Cut(row.Name, ".")
 		if !grouped {
 			v.top[row.Name] = f
@@ -139,7 +146,7 @@ func newElements() elements {
 	enrichment.add("provider", member(types.StringType, func(e *schema.Enrichment) string { return e.Provider }, text))
 	enrichment.add("field", member(types.StringType, func(e *schema.Enrichment) string { return e.Field }, text))
 	enrichment.add("value", member(types.StringType, func(e *schema.Enrichment) string { return e.Value }, text))
-	enrichment.add("data", document(types.DynType, types.NullValue, func(e *schema.Enrichment) *schema.RawJSON { return &e.Data }))
+	enrichment.add("data", document(types.DynType, types.NullValue, func(e *schema.Enrichment) *schema.RawJSON { return &e.Data }, nil))
 	enrichment.add("time", member(types.TimestampType, func(e *schema.Enrichment) schema.Time { return e.Time }, instant))
 	return elements{match, rule, enrichment}
 }
@@ -179,7 +186,17 @@ func (t elements) bind(row schema.Field) *field {
 	case at == nil:
 		return nil
 	case row.Type == "map":
-		return document(types.NewMapType(types.StringType, types.DynType), emptyMap(), at)
+		return document(types.NewMapType(types.StringType, types.DynType), lenient(emptyMap()), at, lenient)
 	}
-	return document(types.DynType, types.NullValue, at)
+	return document(types.DynType, types.NullValue, at, nil)
+}
+
+// classes are those that there are. The contract leaves the list open, but no other is written by this version.
+var classes = []string{
+	string(schema.ClassDataSecurity), string(schema.ClassDetection), string(schema.ClassMalware), string(schema.ClassMaliciousSite),
+	string(schema.ClassIntrusion), string(schema.ClassAnomaly), string(schema.ClassCredentialExposure), string(schema.ClassPolicyMatch),
+	string(schema.ClassCompliance), string(schema.ClassIncident), string(schema.ClassHTTP), string(schema.ClassNetwork), string(schema.ClassDNS),
+	string(schema.ClassAppActivity), string(schema.ClassFileActivity), string(schema.ClassAuthentication), string(schema.ClassAccountChange),
+	string(schema.ClassEntityManagement), string(schema.ClassAPI), string(schema.ClassTunnel), string(schema.ClassAppLifecycle),
+	string(schema.ClassInventory), string(schema.ClassPeripheral), string(schema.ClassMetric), string(schema.ClassOther),
 }

@@ -89,14 +89,18 @@ func message(a *schema.Artifact, raw uint64) publish.Message {
 }
 
 // wanted asks the operator's expression about the artifact. An expression that
-// fails has not said that the artifact is to go, so it stays, with a warning.
-// The warning quotes the reason as it would a value: a reason may hold one, and
-// privacy rules cut quotes off.
+// fails has not said that the artifact is to go, so it stays, with a warning. The
+// warning quotes the reason as it would a value: a reason may hold one, and
+// privacy rules cut quotes off. The log has the sort of the failure only, and not
+// each of them.
 func (m *maker) wanted(page *ingest.Page, f *filter.Filter) bool {
 	pass, err := f.Pass(&m.artifact)
-	if err != nil {
-		m.artifact.Warnings = append(m.artifact.Warnings, fmt.Sprintf("filter: expression failed '%v'", err))
-		m.p.Log.DebugContext(page.Context, "filter expression failed, artifact kept", "instance", page.Instance, "stream", page.Stream, "err", err)
+	if err == nil {
+		return pass
+	}
+	m.artifact.Warnings = append(m.artifact.Warnings, fmt.Sprintf("filter: expression failed '%v'", err))
+	if n, why := f.Failures(); n&(n-1) == 0 { // 1, 2, 4, 8, …
+		m.p.Log.WarnContext(page.Context, "a filter fails, and keeps what it fails on", "instance", page.Instance, "stream", page.Stream, "why", why, "times", n)
 	}
 	return pass
 }

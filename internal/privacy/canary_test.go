@@ -95,9 +95,14 @@ func secrets(a *schema.Artifact, queries bool) map[string]string {
 		"user.full_name": a.User.FullName, "user.manager": a.User.Manager, "target_user.email": a.TargetUser.Email, "app.user": a.App.User,
 		"process.user": a.Process.User, "cred.username": a.Cred.Username, "file.owner": a.File.Owner, "finding.assignee": a.Finding.Assignee,
 		"src.ip": a.Src.IP, "dst.ip": a.Dst.IP, "device.ip": a.Device.IP, "net.proxy_egress_ip": a.Net.ProxyEgressIP, "src.forwarded_for": a.Src.ForwardedFor,
-		"user.attributes": string(a.User.Attributes),
+		"user.attributes": string(a.User.Attributes), "audit.object": a.Audit.Object,
 	}
-	for _, list := range [][]string{a.File.SharedWith, a.Email.CC, a.Email.BCC} {
+	for _, host := range []string{a.URL.Host, a.URL.Site, a.Dst.Hostname, a.Threat.Indicator} {
+		if isAddress(host) {
+			values["the host "+host] = host
+		}
+	}
+	for _, list := range [][]string{a.File.SharedWith, a.Email.CC, a.Email.BCC, a.Audit.Values} {
 		for _, v := range list {
 			values["a list, "+v] = v
 		}

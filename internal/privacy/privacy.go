@@ -2,9 +2,12 @@
 //
 // Rules name fields (user.email), whole groups (user), or an alias:
 //
-//	identity   every field that names a person; see identity in this package
-//	ip         every field of type ip, and src.forwarded_for
-//	url_query  url.query goes, and so does everything from the question mark on in each URL; can only be removed
+//	identity   every field that names a person (see identity in this package); of audit.object and audit.values all but IP addresses,
+//	           which takes commands and numbers too; and the user and password in each URL, which are removed, never hashed
+//	ip         every field of type ip, src.forwarded_for, and the IP addresses that stand in audit.object, audit.values, for a host
+//	           name, or for the host of a URL
+//	url_query  url.query goes, and so does everything in each URL from the first question mark, semicolon or number sign on: queries,
+//	           path parameters and fragments; can only be removed
 //
 // A field that is to be both hashed and removed is removed. The fields that identify or route an artifact cannot be named.
 //
@@ -20,16 +23,19 @@
 //     of id, entity_id and revision, which are digests of parts of it.
 //   - warnings keep the name of the field and lose the value that they quote. Enrichments of a named field go. message is written anew.
 //   - A named value of at least 4 bytes that stands as a whole word in another field, in whatever case, is replaced there too: by
-//     its hash, or by [removed]. At most 256 values of an artifact are looked for, and not the logins that name a role, such as
+//     its hash, or by [removed]. In activity and finding.status it may also be spelt with underscores, as in jane_doe. Where a
+//     field of identity holds a list ("bob@x.example; Eve"), its parts are looked for too, and so are the texts in JSON that is removed.
+//     At most 256 values of an artifact are looked for, and not the logins that name a role, such as
 //     admin: "Edit admin record" says what was done. Fields with a fixed vocabulary, digests of files, times and the fields
 //     that cannot be named are left alone.
+//
+// In a text that is no URL field, a URL is known by its scheme and lasts until the next space.
 //
 // It does not promise to find what no named field holds, or holds in another spelling: a name in the subject of an e-mail, a part
 // of a name, a device that is called after its owner. Name those fields too where that matters.
 package privacy
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
@@ -57,21 +63,44 @@ const (
 type Rules struct {
 	steps   []step
 	named   map[string]bool // every field that a step is about
-	queries bool            // URLs lose their queries
+	notes   []string
+	queries bool // URLs lose their queries
+	logins  bool // URLs lose their users and passwords
 	texts   []func(*schema.Artifact) *string
+	verbs   []func(*schema.Artifact) *string // texts in snake_case
 	lists   []func(*schema.Artifact) *[]string
 	addrs   []func(*schema.Artifact) *string
 	macs    sync.Pool
 }
 
-// A step is what happens to one field. One of text, list and clear is set.
+// Notes returns what an operator should know of rules that are valid and may not do what was meant. Each is one sentence.
+func (r *Rules) Notes() []string {
+	if r == nil {
+		return nil
+	}
+	return r.notes
+}
+
+// A deed is what happens to a value. The greater one wins.
+type deed uint8
+
+const (
+	leave deed = iota
+	hashed
+	removed
+)
+
+// A step is what happens to one field. One of text, list, json and clear is set.
 type step struct {
-	hash  bool
-	mail  bool // only e-mail addresses are meant: the field also holds what names no person
-	comma bool // the text is a list with commas
-	text  func(*schema.Artifact) *string
-	list  func(*schema.Artifact) *[]string
-	clear func(*schema.Artifact)
+	addresses deed // values that are IP addresses
+	others    deed
+	within    bool // an IP address as the host in a value is one of addresses too
+	parts     bool // a value may be a list of persons
+	comma     bool // the text is a list with commas
+	text      func(*schema.Artifact) *string
+	list      func(*schema.Artifact) *[]string
+	json      func(*schema.Artifact) *schema.RawJSON
+	clear     func(*schema.Artifact)
 }
 
 // Apply changes the artifact, which stays valid. Lists of it are replaced, never written to.
@@ -79,13 +108,20 @@ func (r *Rules) Apply(a *schema.Artifact) {
 	if r == nil {
 		return
 	}
-	w := words{queries: r.queries}
+	w := words{queries: r.queries, logins: r.logins}
 	a.Raw, a.RawFormat, a.Unmapped = "", "", ""
-	if r.queries {
-		cutQueries(a, &w)
-	}
+	logins := w.cutURLs(a)
 	for i := range r.steps {
 		r.take(&r.steps[i], a, &w)
+	}
+	for _, login := range logins {
+		w.add(strings.ToLower(login), mark)
+	}
+	for i := range r.steps {
+		if s := &r.steps[i]; s.json != nil { // last, because JSON may hold more texts than are looked for
+			w.addJSON(string(*s.json(a)))
+			*s.json(a) = ""
+		}
 	}
 	a.Warnings = unquoted(a.Warnings)
 	a.Enrichments = slices.DeleteFunc(slices.Clone(a.Enrichments), func(e schema.Enrichment) bool { return r.named[e.Field] })
@@ -105,7 +141,7 @@ func (r *Rules) take(s *step, a *schema.Artifact, w *words) {
 	case s.list != nil:
 		at := s.list(a)
 		*at = r.all(s, *at, w)
-	default:
+	case s.clear != nil:
 		s.clear(a)
 	}
 }
@@ -122,20 +158,43 @@ func (r *Rules) all(s *step, list []string, w *words) []string {
 
 // value returns what stands for v in its own field, "" if nothing does, and notes v to be replaced elsewhere.
 func (r *Rules) value(s *step, v string, w *words) string {
-	if s.mail && !isEmail(v) {
+	lower := strings.ToLower(strings.TrimSpace(v))
+	if lower == "" {
+		return ""
+	}
+	if s.within {
+		if host := hostAddress(lower); host != "" {
+			w.add(host, r.standIn(s.addresses, host))
+		}
+	}
+	what := s.others
+	if isAddress(lower) {
+		what = s.addresses
+	}
+	if what == leave {
 		return v
 	}
-	v = strings.ToLower(strings.TrimSpace(v))
-	switch {
-	case v == "":
-		return ""
-	case s.hash:
-		hashed := r.token(v)
-		w.add(v, hashed)
-		return hashed
+	stands := r.standIn(what, lower)
+	w.add(lower, stands)
+	if s.parts {
+		for _, part := range parts(lower) {
+			if part != lower {
+				w.add(part, r.standIn(what, part))
+			}
+		}
 	}
-	w.add(v, mark)
-	return ""
+	if what == removed {
+		return ""
+	}
+	return stands
+}
+
+// standIn returns what stands for a value in other fields.
+func (r *Rules) standIn(d deed, v string) string {
+	if d == hashed {
+		return r.token(v)
+	}
+	return mark
 }
 
 // token is the hash of a value in lower case, as a value of the same kind. Two spellings of an address have one hash.
@@ -177,35 +236,4 @@ func unquoted(warnings []string) []string {
 		kept = append(kept, s)
 	}
 	return kept
-}
-
-// roles are logins that name no person, and are words of the vendor's own besides. In their own fields they go as any other.
-var roles = []string{"admin", "administrator", "anonymous", "default", "guest", "none", "root", "service", "system", "test", "unknown", "user"}
-
-// words are the values to be replaced in the fields that are not named, in lower case, with what replaces them.
-type words struct {
-	queries bool
-	list    []word
-}
-
-type word struct{ from, to string }
-
-// add also notes an e-mail address as URLs spell it.
-func (w *words) add(from, to string) {
-	if isEmail(from) {
-		w.note(strings.Replace(from, "@", "%40", 1), to)
-	}
-	w.note(from, to)
-}
-
-func (w *words) note(from, to string) {
-	if len(from) < minWord || len(w.list) == maxWords || slices.Contains(roles, from) || slices.ContainsFunc(w.list, func(x word) bool { return x.from == from }) {
-		return
-	}
-	w.list = append(w.list, word{from, to})
-}
-
-// sort puts a value before those that are parts of it: an e-mail address before the login in it.
-func (w *words) sort() {
-	slices.SortStableFunc(w.list, func(x, y word) int { return cmp.Compare(len(y.from), len(x.from)) })
 }

@@ -106,6 +106,29 @@ func TestRemovedFieldsGo(t *testing.T) {
 	}
 }
 
+func TestRemovalOfAddressesWinsOverHash(t *testing.T) {
+	a := schema.Artifact{Src: schema.Src{IP: "192.0.2.7"}, Dst: schema.Dst{IP: "192.0.2.7"}, Audit: schema.Audit{Object: "192.0.2.7"}}
+	rules(t, []string{"ip"}, []string{"src.ip", "audit.object"}).Apply(&a)
+	if a.Src.IP != "" || a.Audit.Object != "" || !strings.HasPrefix(a.Dst.IP, "fd") {
+		t.Errorf("%+v, %+v, %q", a.Src, a.Dst, a.Audit.Object)
+	}
+}
+
+func TestFieldThatIsNamedInPartIsSearchedAndKeepsItsEnrichments(t *testing.T) {
+	a := schema.Artifact{
+		Src: schema.Src{IP: "192.0.2.7"}, Audit: schema.Audit{Object: "192.0.2.7", Values: []string{"192.0.2.7"}},
+		Enrichments: []schema.Enrichment{{Field: "url.host", Value: "bad"}, {Field: "audit.object", Value: "Bob"}},
+	}
+	rules(t, nil, []string{"src.ip", "identity"}).Apply(&a)
+	if a.Audit.Object != mark || a.Audit.Values[0] != mark || len(a.Enrichments) != 1 {
+		t.Errorf("%+v, %+v", a.Audit, a.Enrichments)
+	}
+	rules(t, nil, []string{"ip"}).Apply(&a)
+	if len(a.Enrichments) != 1 {
+		t.Errorf("%+v", a.Enrichments)
+	}
+}
+
 func TestEveryFieldCanBeRemovedOrSaysWhyNot(t *testing.T) {
 	for _, f := range schema.Fields() {
 		_, err := New(nil, []string{f.Name}, nil)
@@ -223,30 +246,39 @@ func TestRemovedWordOfAVocabularyIsNotLookedFor(t *testing.T) {
 	}
 }
 
-func TestIdentityTakesJSONAndTheAddressesOfAudits(t *testing.T) {
+func TestIdentityTakesJSONAndAllButIPAddressesOfAudits(t *testing.T) {
+	values := []string{"Bob Smith", "bob@acme.example,eve@acme.example", "192.0.2.7"}
 	for _, hash := range []bool{true, false} {
 		a := schema.Artifact{
 			User:  schema.User{Attributes: `{"a":1}`},
-			Audit: schema.Audit{Object: "bob@acme.example", Values: []string{"Block list 7", "bob@acme.example"}, Details: `{"new":"x"}`},
+			Audit: schema.Audit{Event: "eve@acme.example asked", Object: "Bob Smith", ObjectType: "user", Values: values, Details: `{"new":"x"}`},
 		}
 		r := rules(t, nil, []string{"identity"})
 		if hash {
 			r = rules(t, []string{"identity"}, nil)
 		}
 		r.Apply(&a)
-		if a.User.Attributes != "" || a.Audit.Details != "" || strings.Contains(a.Audit.Object, "bob") || a.Audit.Values[0] != "Block list 7" {
+		if a.User.Attributes != "" || a.Audit.Details != "" || a.Audit.ObjectType != "user" || a.Audit.Values[len(a.Audit.Values)-1] != "192.0.2.7" {
 			t.Errorf("hash %v: %+v, %+v", hash, a.User, a.Audit)
 		}
-		if hash && (!hashedMail.MatchString(a.Audit.Object) || !hashedMail.MatchString(a.Audit.Values[1])) || !hash && len(a.Audit.Values) != 1 {
-			t.Errorf("hash %v: %+v", hash, a.Audit)
+		if !hash && (a.Audit.Object != "" || len(a.Audit.Values) != 1 || a.Audit.Event != "[removed] asked") {
+			t.Errorf("%+v", a.Audit)
+		}
+		whole := len(a.Audit.Values) == 3 && hashedText.MatchString(a.Audit.Values[0]) && hashedText.MatchString(a.Audit.Values[1])
+		if asked, _, _ := strings.Cut(a.Audit.Event, " "); hash && (!whole || a.Audit.Object != a.Audit.Values[0] || !hashedMail.MatchString(asked)) {
+			t.Errorf("%+v", a.Audit)
 		}
 	}
-	record := schema.Artifact{User: schema.User{Name: "jane"}, Audit: schema.Audit{Object: "Record of jane"}}
-	rules(t, nil, []string{"identity"}).Apply(&record)
-	if record.Audit.Object != "Record of [removed]" {
-		t.Errorf("object %q", record.Audit.Object)
+	address := schema.Artifact{Audit: schema.Audit{Object: "192.0.2.7"}}
+	rules(t, nil, []string{"identity"}).Apply(&address)
+	if address.Audit.Object != "192.0.2.7" {
+		t.Errorf("object %q", address.Audit.Object)
 	}
-	byName := schema.Artifact{Audit: schema.Audit{Object: "Block list 7"}}
+	rules(t, []string{"ip"}, []string{"identity"}).Apply(&address)
+	if !strings.HasPrefix(address.Audit.Object, "fd") {
+		t.Errorf("object %q", address.Audit.Object)
+	}
+	byName := schema.Artifact{Audit: schema.Audit{Object: "192.0.2.7"}}
 	rules(t, nil, []string{"identity", "audit.object"}).Apply(&byName)
 	if byName.Audit.Object != "" {
 		t.Errorf("named by an alias and by itself: %q is left", byName.Audit.Object)
@@ -254,7 +286,205 @@ func TestIdentityTakesJSONAndTheAddressesOfAudits(t *testing.T) {
 	whole := schema.Artifact{Audit: schema.Audit{Object: "Block list 7"}}
 	rules(t, []string{"audit.object"}, []string{"identity"}).Apply(&whole)
 	if whole.Audit.Object != "" {
-		t.Errorf("addresses removed, the whole hashed: %q is left", whole.Audit.Object)
+		t.Errorf("all but addresses removed, the whole hashed: %q is left", whole.Audit.Object)
+	}
+}
+
+func TestValueIsFoundInVerbsAsTheyAreSpelt(t *testing.T) {
+	for value, verbs := range map[string][3]string{
+		"mary-jane.watson@acme.example": {"created_admin_mary_jane.watson@acme.example", "created_admin_[removed]", "created_admin_h-"},
+		"Jane Doe":                      {"edited_user_jane_doe", "edited_user_[removed]", "edited_user_h-"},
+		"janedoe":                       {"edited_jane_doe_and_jane_doe", "edited_[removed]_and_[removed]", "edited_h-"},
+		"jane_doe":                      {"edited_jane_does_cat", "edited_jane_does_cat", "edited_jane_does_cat"},
+		"----":                          {"edited_user", "edited_user", "edited_user"},
+		"Jörg-Uwe":                      {"edited_jörg_uwe", "edited_[removed]", "edited_h-"},
+	} {
+		for _, hash := range []bool{false, true} {
+			a := schema.Artifact{Activity: verbs[0], User: schema.User{FullName: value}, Finding: schema.Finding{Status: verbs[0]}}
+			r, want := rules(t, nil, []string{"user.full_name"}), verbs[1]
+			if hash {
+				r, want = rules(t, []string{"user.full_name"}, nil), verbs[2]
+			}
+			r.Apply(&a)
+			if same := a.Activity == want || hash && strings.HasPrefix(a.Activity, want); !same || a.Finding.Status != a.Activity {
+				t.Errorf("%s, hash %v: %q, %q; want %q", value, hash, a.Activity, a.Finding.Status, want)
+			}
+		}
+	}
+}
+
+func TestAuditLosesTheValuesOfItsEvent(t *testing.T) {
+	for _, raw := range []string{
+		`{"user":"root@acme.example","audit_log_event":"Created admin mary-jane.watson@acme.example","supporting_data":{"data_type":"user","data_values":["Mary-Jane.Watson@acme.example"]}}`,
+		`{"user":"root@acme.example","audit_log_event":"Edited user MaryJane Watson","supporting_data":{"data_type":"user","data_values":["maryjane watson"]}}`,
+		`{"user":"root@acme.example","audit_log_event":"Edited user Mary-Jane","details":{"old":[{"name":"mary-jane"}]}}`,
+		`{"user":"root@acme.example","audit_log_event":"Edited user Mary-Jane","details":"{\"new\":\"{\\\"by\\\":\\\"Mary-Jane\\\"}\"}"}`,
+	} {
+		for _, r := range []*Rules{rules(t, nil, []string{"identity"}), rules(t, []string{"identity"}, nil)} {
+			a := mapped(t, "audit", []byte(raw))
+			if !strings.Contains(a.Activity, "mary_jane") {
+				t.Fatalf("activity %q", a.Activity)
+			}
+			r.Apply(a)
+			if text := strings.ToLower(string(a.AppendJSON(nil))); strings.Contains(text, "mary") || strings.Contains(text, "watson") {
+				t.Errorf("%s: left in %s", raw, text)
+			}
+		}
+	}
+}
+
+func TestTextsInRemovedJSONAreLookedFor(t *testing.T) {
+	a := schema.Artifact{
+		User:  schema.User{Attributes: `{"boss":"Eve Adams","floor":1234}`},
+		Audit: schema.Audit{Event: "boss of floor 1234: Eve Adams, not Bob Roe", Details: `[["Bob Roe <bob@x.example>"]]`},
+	}
+	rules(t, nil, []string{"user.attributes", "audit.details"}).Apply(&a)
+	if want := "boss of floor 1234: [removed], not [removed]"; a.Audit.Event != want {
+		t.Errorf("%q", a.Audit.Event)
+	}
+	many := schema.Artifact{User: schema.User{Name: "jane"}, Object: schema.Object{Name: "jane"}, Audit: schema.Audit{Details: schema.RawJSON("[" + manyTexts(2*maxWords) + "]")}}
+	rules(t, nil, []string{"audit.details", "user.name"}).Apply(&many)
+	if many.Object.Name != mark || many.Audit.Details != "" {
+		t.Errorf("the JSON before it leaves no room for a field: %q", many.Object.Name)
+	}
+	unmapped := schema.Artifact{Unmapped: `{"a":"Slack"}`, App: schema.App{Name: "Slack"}}
+	rules(t, nil, []string{"unmapped"}).Apply(&unmapped)
+	if unmapped.App.Name != "Slack" {
+		t.Errorf("app %q", unmapped.App.Name)
+	}
+}
+
+func manyTexts(n int) string {
+	var texts []string
+	for i := range n {
+		texts = append(texts, strconv.Quote(strconv.Itoa(1_000_000+i)))
+	}
+	return strings.Join(texts, ",")
+}
+
+func TestPartsOfAListOfPersonsAreLookedFor(t *testing.T) {
+	for _, test := range []struct{ list, in string }{
+		{"bob@x.example, eve@x.example", "for bob@x.example and eve@x.example"},
+		{"alice; bert", "for alice and bert"},
+		{"Bob Roe <bob@x.example>", "for Bob Roe or bob@x.example"},
+		{"Bob bob@x.example", "for bob@x.example"},
+	} {
+		a := schema.Artifact{TargetUser: schema.TargetUser{Email: test.list}, File: schema.File{SharedWith: []string{test.list}}, Object: schema.Object{Name: test.in}}
+		rules(t, nil, []string{"identity"}).Apply(&a)
+		if got := strings.NewReplacer("for ", "", " and ", "", " or ", "", mark, "").Replace(a.Object.Name); got != "" || a.TargetUser.Email != "" || a.File.SharedWith != nil {
+			t.Errorf("%q: %q is left", test.list, a.Object.Name)
+		}
+	}
+}
+
+func TestAddressesAreFoundInFieldsOfOtherTypes(t *testing.T) {
+	original := schema.Artifact{
+		Audit:  schema.Audit{Values: []string{"Block list 7", "192.0.2.7"}, Object: "192.0.2.7"},
+		URL:    schema.URL{Host: "[2001:db8::1]", Full: "http://[2001:db8::1]:8080/a/198.51.100.3", Site: "192.0.2.8:443", Referrer: "http://jane@192.0.2.9/", Page: "192.0.2.9/x"},
+		Dst:    schema.Dst{Hostname: "::ffff:198.51.100.3"},
+		Threat: schema.Threat{Indicator: "203.0.113.9"},
+		Object: schema.Object{Name: "192.0.2.7 192.0.2.8 192.0.2.9 203.0.113.9 192.0.2.77"},
+	}
+	a := original
+	rules(t, nil, []string{"ip"}).Apply(&a)
+	want := schema.Artifact{
+		Audit:   schema.Audit{Values: []string{"Block list 7"}},
+		URL:     schema.URL{Host: "[[removed]]", Full: "http://[[removed]]:8080/a/[removed]", Site: "[removed]:443", Referrer: "http://jane@[removed]/", Page: "[removed]/x"},
+		Object:  schema.Object{Name: "[removed] [removed] [removed] [removed] 192.0.2.77"},
+		Message: a.Message,
+	}
+	if !reflect.DeepEqual(a, want) {
+		t.Errorf("%+v", a)
+	}
+	a = original
+	rules(t, []string{"ip"}, nil).Apply(&a)
+	host := strings.Trim(a.URL.Host, "[]")
+	if address, err := netip.ParseAddr(host); err != nil || address.As16()[0] != 0xfd || !strings.HasPrefix(a.URL.Full, "http://["+host+"]:8080/") {
+		t.Errorf("%+v", a.URL)
+	}
+	if a.Audit.Values[0] != "Block list 7" || a.Audit.Values[1] != a.Audit.Object || !strings.HasPrefix(a.Object.Name, a.Audit.Object+" fd") || !strings.HasSuffix(a.URL.Full, a.Dst.Hostname) {
+		t.Errorf("%+v, %+v, %q", a.Audit, a.URL, a.Object.Name)
+	}
+}
+
+func TestIdentityTakesUserAndPasswordOfURLs(t *testing.T) {
+	for _, r := range []*Rules{rules(t, nil, []string{"identity"}), rules(t, []string{"identity"}, nil)} {
+		a := schema.Artifact{
+			URL: schema.URL{
+				Full: "http://jane:PW12@acme.example/a@b?u=http://bob:x@y.example/", Page: "jane:PW12@acme.example", Path: "/a@b", Referrer: "https://acme.example/a@b", Site: "acme.example",
+			},
+			Threat: schema.Threat{Indicator: "ftp://eve@acme.example"},
+			Object: schema.Object{Name: `from "http://a.example","http://jane:PW12@b.example/" by JANE, http://c.example`},
+		}
+		r.Apply(&a)
+		want := schema.URL{Full: "http://acme.example/a@b?u=http://y.example/", Page: "acme.example", Path: "/a@b", Referrer: "https://acme.example/a@b", Site: "acme.example"}
+		if !reflect.DeepEqual(a.URL, want) || a.Threat.Indicator != "ftp://acme.example" {
+			t.Errorf("%+v, %q", a.URL, a.Threat.Indicator)
+		}
+		if want := `from "http://b.example/" by [removed], http://c.example`; a.Object.Name != want && a.Object.Name != `from "http://a.example","http://b.example/" by [removed], http://c.example` {
+			t.Errorf("object %q", a.Object.Name)
+		}
+	}
+}
+
+func TestQuoteWithinAURLDoesNotEndIt(t *testing.T) {
+	for text, want := range map[string]string{
+		"see https://a.example/p?x='s'&token=abcdef now":                 "see https://a.example/p now",
+		`see https://a.example/p?x="s"&token=abcdef`:                     "see https://a.example/p",
+		"see 'https://a.example/p?x='s'&token=abcdef', ok":               "see 'https://a.example/p', ok",
+		`{"a":"https://a.example/p?x=<1>&token=abcdef"}`:                 `{"a":"https://a.example/p"}`,
+		`"https://a.example/p?x="y"&token=abcdef`:                        `"https://a.example/p`,
+		"(https://a.example/p;jsessionid=abcdef) and https://b.example/": "(https://a.example/p) and https://b.example/",
+		"https://a.example/#token=abcdef":                                "https://a.example/",
+		"a;b? c#d":                                                       "a;b? c#d",
+	} {
+		a := schema.Artifact{Object: schema.Object{Name: text}, Activity: text}
+		rules(t, nil, []string{"url_query"}).Apply(&a)
+		if a.Object.Name != want || strings.Contains(a.Activity, "abcdef") {
+			t.Errorf("%s: %q, %q", text, a.Object.Name, a.Activity)
+		}
+	}
+}
+
+func TestPathParametersGoWithTheQuery(t *testing.T) {
+	a := schema.Artifact{
+		URL:    schema.URL{Full: "acme.example/a;jsessionid=abcdef/b?x=1000", Path: "/a;jsessionid=abcdef/b", Query: "x=1000"},
+		Object: schema.Object{Name: "jsessionid=abcdef/b and x=1000"},
+	}
+	rules(t, nil, []string{"url_query"}).Apply(&a)
+	if want := (schema.URL{Full: "acme.example/a", Path: "/a"}); !reflect.DeepEqual(a.URL, want) || a.Object.Name != "[removed] and [removed]" {
+		t.Errorf("%+v, %q", a.URL, a.Object.Name)
+	}
+}
+
+func TestWarningsLoseWhateverTheyQuote(t *testing.T) {
+	for _, quoted := range []string{"jane", "it's jane's", "' jane", "no such key: 'jane'", "\n'jane"} {
+		a := schema.Artifact{Warnings: []string{"filter: expression failed '" + quoted + "'"}}
+		rules(t, nil, []string{"ip"}).Apply(&a)
+		if want := []string{"filter: expression failed"}; !slices.Equal(a.Warnings, want) {
+			t.Errorf("%q", a.Warnings)
+		}
+	}
+}
+
+func TestRulesThatLeaveTheAddressInItsPartsAreNoted(t *testing.T) {
+	const note = "user.email goes and user.name stays, which with user.domain is the same address; name user.name too, or identity"
+	for _, test := range []struct {
+		hash, remove []string
+		noted        bool
+	}{
+		{nil, []string{"user.email"}, true},
+		{[]string{"user.email"}, []string{"ip"}, true},
+		{[]string{"user.email"}, []string{"user.name"}, false},
+		{nil, []string{"identity"}, false},
+		{nil, []string{"user"}, false},
+		{nil, []string{"ip"}, false},
+		{nil, nil, false},
+	} {
+		notes := rules(t, test.hash, test.remove).Notes()
+		if test.noted && !slices.Equal(notes, []string{note}) || !test.noted && notes != nil {
+			t.Errorf("hash %q, remove %q: %q", test.hash, test.remove, notes)
+		}
 	}
 }
 
@@ -322,7 +552,7 @@ func TestValueIsLookedForInEveryTextThatIsNotFixed(t *testing.T) {
 }
 
 func TestListedFieldsExist(t *testing.T) {
-	for _, name := range slices.Concat(envelope, gone, untouched, identity, identityMail, identityGone) {
+	for _, name := range slices.Concat(envelope, gone, untouched, identity, identityOthers, identityGone, ipWithin, verbs) {
 		if !slices.ContainsFunc(schema.Fields(), func(f schema.Field) bool { return f.Name == name }) {
 			t.Errorf("there is no field %s", name)
 		}

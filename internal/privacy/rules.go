@@ -43,9 +43,16 @@ var identity = []string{
 	"audit.object", "audit.values", "audit.details", "process.user", "email.cc", "email.bcc",
 }
 
-// identityMail are the fields of identity of which only e-mail addresses are meant: an audit event is about an account, or about
-// a policy, and its values are both.
-var identityMail = []string{"audit.object", "audit.values"}
+// identityOthers are the fields of identity of which IP addresses are none: those belong to the alias ip.
+var identityOthers = []string{"audit.object", "audit.values"}
+
+// ipWithin are the fields that are no addresses, and may hold one all the same, alone or as the host of a URL.
+var ipWithin = []string{
+	"audit.object", "audit.values", "url.full", "url.host", "url.site", "url.referrer", "url.page", "dst.hostname", "device.hostname", "threat.indicator",
+}
+
+// verbs are the fields that are put in snake_case.
+var verbs = []string{"activity", "finding.status"}
 
 // identityGone are the fields of identity that go even if identity is hashed, because they are JSON of any form.
 var identityGone = []string{"user.attributes", "audit.details"}
@@ -56,8 +63,10 @@ func New(hash, remove []string, key []byte) (*Rules, error) {
 	if len(hash) == 0 && len(remove) == 0 {
 		return nil, nil
 	}
-	if key = bytes.TrimSpace(key); len(hash) > 0 && len(key) < minKey {
-		return nil, fmt.Errorf("hash fields: the key has %d bytes and needs %d: make one with openssl rand -hex 32 > file", len(key), minKey)
+	if len(hash) > 0 {
+		if err := CheckKey(key); err != nil {
+			return nil, fmt.Errorf("hash fields: %w", err)
+		}
 	}
 	p := plan{fields: schema.Fields(), todo: make(map[string]step)}
 	for _, name := range remove {
@@ -70,28 +79,47 @@ func New(hash, remove []string, key []byte) (*Rules, error) {
 			return nil, err
 		}
 	}
-	return p.rules(bytes.Clone(key))
+	return p.rules(bytes.Clone(bytes.TrimSpace(key)))
 }
 
-// A plan collects the steps of rules. What is removed comes first, and is not hashed then.
+// CheckKey says whether a key is long enough to hash with.
+func CheckKey(key []byte) error {
+	if n := len(bytes.TrimSpace(key)); n < minKey {
+		return fmt.Errorf("the key has %d bytes and needs %d: make one with openssl rand -hex 32 > file", n, minKey)
+	}
+	return nil
+}
+
+// A plan collects the steps of rules.
 type plan struct {
-	fields  []schema.Field
-	todo    map[string]step
-	queries bool
+	fields          []schema.Field
+	todo            map[string]step
+	queries, logins bool
+}
+
+// add has a deed done to a field as far as the name that it was given by means the field.
+func (p *plan) add(name, field string, d deed) {
+	s := p.todo[field]
+	if name != aliasIdentity || !slices.Contains(identityOthers, field) {
+		s.addresses = max(s.addresses, d)
+	}
+	if name != aliasIP || !slices.Contains(ipWithin, field) {
+		s.others = max(s.others, d)
+	}
+	s.within = s.within || name == aliasIP && (field == "src.forwarded_for" || slices.Contains(ipWithin, field))
+	p.logins = p.logins || name == aliasIdentity
+	p.todo[field] = s
 }
 
 func (p *plan) remove(name string) error {
 	if name == aliasQuery {
 		p.queries = true
-		p.todo["url.query"] = step{}
+		p.add(name, "url.query", removed)
 		return nil
 	}
 	fields, err := p.expand("remove", name)
 	for _, f := range fields {
-		// A field that was named by itself goes whole, whatever an alias means of it.
-		if before, ok := p.todo[f.Name]; !ok || before.mail {
-			p.todo[f.Name] = step{mail: name == aliasIdentity && slices.Contains(identityMail, f.Name)}
-		}
+		p.add(name, f.Name, removed)
 	}
 	return err
 }
@@ -103,19 +131,13 @@ func (p *plan) hash(name string) error {
 	fields, err := p.expand("hash", name)
 	var not []string
 	for _, f := range fields {
-		before, known := p.todo[f.Name]
 		switch {
-		case known && !before.mail:
 		case name == aliasIdentity && slices.Contains(identityGone, f.Name):
-			p.todo[f.Name] = step{}
-		case !canHash(f):
+			p.add(name, f.Name, removed)
+		case canHash(f):
+			p.add(name, f.Name, hashed)
+		case p.todo[f.Name].others != removed:
 			not = append(not, f.Name)
-		case known && name == aliasIdentity:
-		case known && !before.hash:
-			// The addresses in it are to be removed and the whole of it is to be hashed: nothing of it may stay.
-			p.todo[f.Name] = step{}
-		default:
-			p.todo[f.Name] = step{hash: true, mail: name == aliasIdentity && slices.Contains(identityMail, f.Name)}
 		}
 	}
 	if len(not) > 0 {
@@ -149,7 +171,7 @@ func (p *plan) expand(verb, name string) ([]schema.Field, error) {
 		switch {
 		case f.Name == name, grouped && group == name,
 			name == aliasIdentity && slices.Contains(identity, f.Name),
-			name == aliasIP && (f.Type == "ip" || f.Name == "src.forwarded_for"):
+			name == aliasIP && (f.Type == "ip" || f.Name == "src.forwarded_for" || slices.Contains(ipWithin, f.Name)):
 			fields = append(fields, f)
 		}
 	}
@@ -164,35 +186,58 @@ func (p *plan) expand(verb, name string) ([]schema.Field, error) {
 
 // rules binds the steps to their fields, and gathers the fields that are searched.
 func (p *plan) rules(key []byte) (*Rules, error) {
-	r := &Rules{named: make(map[string]bool), queries: p.queries, macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	r := &Rules{
+		named: make(map[string]bool), queries: p.queries, logins: p.logins,
+		macs: sync.Pool{New: func() any { return hmac.New(sha256.New, key) }},
+	}
+	if p.todo["user.email"].others != leave && p.todo["user.name"].others == leave {
+		r.notes = []string{"user.email goes and user.name stays, which with user.domain is the same address; name user.name too, or identity"}
+	}
 	for _, f := range p.fields {
-		s, named := p.todo[f.Name]
-		text, list := schema.Place[string](f.Name), schema.Place[[]string](f.Name)
-		if named {
-			r.named[f.Name] = true
-			s.comma = f.Name == "src.forwarded_for"
-			if f.Type != "enum" && !slices.Contains(gone, f.Name) {
-				s.text, s.list = text, list
-			}
-			if s.text == nil && s.list == nil {
-				if s.clear = clearOf(f.Name); s.clear == nil {
-					return nil, fmt.Errorf("remove %s: a field of type %s cannot be removed", f.Name, f.Type)
-				}
+		s, known := p.todo[f.Name]
+		if known {
+			r.named[f.Name] = s.others != leave
+			if err := s.bind(f); err != nil {
+				return nil, err
 			}
 			r.steps = append(r.steps, s)
 		}
-		switch {
-		case named && !s.mail, slices.Contains(envelope, f.Name), slices.Contains(untouched, f.Name), f.Type == "enum", f.Unit == "lower hex",
-			f.Name == "warnings", f.Name == "message":
-		case f.Type == "ip":
-			r.addrs = append(r.addrs, text)
-		case text != nil:
-			r.texts = append(r.texts, text)
-		case list != nil:
-			r.lists = append(r.lists, list)
+		if s.addresses == leave || s.others == leave {
+			r.search(f)
 		}
 	}
 	return r, nil
+}
+
+func (s *step) bind(f schema.Field) error {
+	s.comma = f.Name == "src.forwarded_for"
+	s.parts = slices.Contains(identity, f.Name)
+	if f.Type != "enum" && !slices.Contains(gone, f.Name) {
+		s.text, s.list, s.json = schema.Place[string](f.Name), schema.Place[[]string](f.Name), schema.Place[schema.RawJSON](f.Name)
+	}
+	if s.text == nil && s.list == nil && s.json == nil {
+		if s.clear = clearOf(f.Name); s.clear == nil {
+			return fmt.Errorf("remove %s: a field of type %s cannot be removed", f.Name, f.Type)
+		}
+	}
+	return nil
+}
+
+// search has a field that holds text searched for the values of others.
+func (r *Rules) search(f schema.Field) {
+	text, list := schema.Place[string](f.Name), schema.Place[[]string](f.Name)
+	switch {
+	case slices.Contains(envelope, f.Name), slices.Contains(untouched, f.Name), f.Type == "enum", f.Unit == "lower hex",
+		f.Name == "warnings", f.Name == "message":
+	case slices.Contains(verbs, f.Name):
+		r.verbs = append(r.verbs, text)
+	case f.Type == "ip":
+		r.addrs = append(r.addrs, text)
+	case text != nil:
+		r.texts = append(r.texts, text)
+	case list != nil:
+		r.lists = append(r.lists, list)
+	}
 }
 
 // clearOf returns what empties a field, or nil if it is of a Go type that is not known here.

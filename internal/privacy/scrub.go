@@ -12,25 +12,19 @@ import (
 	"github.com/skopeflow/skopeflow/schema"
 )
 
-// cutQueries cuts the fields that are URLs, which mostly have no scheme.
-func cutQueries(a *schema.Artifact, w *words) {
-	w.add(strings.ToLower(a.URL.Query), mark)
-	a.URL.Query = ""
-	for _, at := range []*string{&a.URL.Full, &a.URL.Path, &a.URL.Referrer, &a.URL.Page, &a.URL.Site, &a.Threat.Indicator} {
-		rest, query, _ := strings.Cut(*at, "?")
-		*at = rest
-		w.add(strings.ToLower(query), mark)
-	}
-}
-
 // scrub replaces the words in all fields that are not named.
 func (r *Rules) scrub(a *schema.Artifact, w *words) {
-	if len(w.list) == 0 && !w.queries {
+	if len(w.list) == 0 && !w.queries && !w.logins {
 		return
 	}
 	for _, place := range r.texts {
 		if at := place(a); *at != "" {
 			*at = w.replaceIn(*at)
+		}
+	}
+	for _, place := range r.verbs {
+		if at := place(a); *at != "" {
+			*at = w.replaceInVerb(*at)
 		}
 	}
 	for _, place := range r.addrs {
@@ -85,9 +79,7 @@ func (w *words) replaceInAll(list []string) []string {
 // replaceIn returns text without the words. A text beyond ASCII in which one is found is returned in lower case, because
 // letters may change their length with their case.
 func (w *words) replaceIn(text string) string {
-	if w.queries {
-		text = withoutQueries(text)
-	}
+	text = w.bareURLsIn(text)
 	lower := strings.ToLower(text)
 	if !isASCII(text) {
 		if changed := w.replaceAligned(lower, lower); changed != lower {
@@ -127,6 +119,49 @@ func (w *words) replaceAligned(text, lower string) string {
 	return text
 }
 
+// replaceInVerb replaces in a text that was put in snake_case, where no separator is what it was: it compares without them.
+func (w *words) replaceInVerb(text string) string {
+	text = w.bareURLsIn(text)
+	verb := strings.ToLower(text)
+	letters, at := squeezed(verb)
+	changed := false
+	for i := range w.list {
+		from, _ := squeezed(w.list[i].from)
+		for next := 0; from != "" && strings.Contains(letters[next:], from); {
+			first := next + strings.Index(letters[next:], from)
+			start, end := at[first], at[first+len(from)-1]+1
+			if next = first + 1; isWhole(verb, start, end) {
+				changed = true
+				verb = verb[:start] + w.list[i].to + verb[end:]
+				letters, at = squeezed(verb)
+				next = first + len(strings.Map(unseparated, w.list[i].to))
+			}
+		}
+	}
+	if changed {
+		return verb
+	}
+	return text
+}
+
+// squeezed returns a text without separators of words, and where each of its bytes stood.
+func squeezed(text string) (letters string, at []int) {
+	at = make([]int, 0, len(text))
+	for i := range len(text) {
+		if unseparated(rune(text[i])) >= 0 {
+			at = append(at, i)
+		}
+	}
+	return strings.Map(unseparated, text), at
+}
+
+func unseparated(r rune) rune {
+	if r == '_' || r == '-' || r == ' ' {
+		return -1
+	}
+	return r
+}
+
 // isWhole says that no letter and no digit touches s[start:end].
 func isWhole(s string, start, end int) bool {
 	before, _ := utf8.DecodeLastRuneInString(s[:start])
@@ -145,34 +180,6 @@ func isASCII(s string) bool {
 		}
 	}
 	return true
-}
-
-// withoutQueries cuts the URLs in a text from the question mark to the next space, quote or bracket. Only what has a scheme is
-// known to be a URL.
-func withoutQueries(text string) string {
-	scheme := strings.Index(text, "://")
-	if scheme < 0 || strings.IndexByte(text[scheme:], '?') < 0 {
-		return text
-	}
-	var out strings.Builder
-	for {
-		scheme := strings.Index(text, "://")
-		if scheme < 0 {
-			break
-		}
-		end := endOfURL(text, scheme+len("://"))
-		url, _, _ := strings.Cut(text[:end][scheme:], "?")
-		out.WriteString(text[:scheme] + url)
-		text = text[end:]
-	}
-	return out.String() + text
-}
-
-func endOfURL(text string, start int) int {
-	if n := strings.IndexAny(text[start:], " \t\r\n\"'<>"); n >= 0 {
-		return start + n
-	}
-	return len(text)
 }
 
 // replaceInJSON replaces in every string, key and number of a document. One that is no JSON goes.

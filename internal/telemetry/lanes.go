@@ -109,6 +109,23 @@ func (t *Telemetry) Drift(counts func() []normalize.DriftCount) error {
 	return err
 }
 
+// Filters shows how often the expressions of each instance have failed. It is
+// called once.
+func (t *Telemetry) Filters(failures func() map[string]uint64) error {
+	total, err := t.meter.Int64ObservableCounter("skopeflow_filter_failures_total",
+		metric.WithDescription("Events on which a filter expression failed; they are published."))
+	if err != nil {
+		return fmt.Errorf("set up metrics: %w", err)
+	}
+	_, err = t.meter.RegisterCallback(func(_ context.Context, o metric.Observer) error {
+		for instance, n := range failures() {
+			o.ObserveInt64(total, int64(n), metric.WithAttributes(attribute.String("instance", instance))) //nolint:gosec // a count
+		}
+		return nil
+	}, total)
+	return err
+}
+
 func unix(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
 
 func truth(b bool) int64 {

@@ -526,3 +526,11 @@ func TestLogNamesTheSpanItIsWrittenUnder(t *testing.T) {
 		t.Errorf("a line under no span has a trace: %s", none)
 	}
 }
+
+func TestFailuresOfFiltersAreCountedByInstance(t *testing.T) {
+	tel, _ := setup(t)
+	if err := tel.Filters(func() map[string]uint64 { return map[string]uint64{"acme": 7} }); err != nil {
+		t.Fatal(err)
+	}
+	want(t, scrape(tel), `skopeflow_filter_failures_total{instance="acme"} 7`)
+}
