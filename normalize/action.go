@@ -81,23 +81,34 @@ func appendFolded(dst []byte, s string) []byte {
 
 // outcome takes what a feed says outright about success.
 func outcome(keys ...string) line {
-	return convert("outcome", func(_ *Mapper, _ *schema.Artifact, v *member) (schema.Outcome, problem) {
-		if o := outcomeOf(v.text); o != schema.OutcomeUnknown {
+	return convert("outcome", func(m *Mapper, _ *schema.Artifact, v *member) (schema.Outcome, problem) {
+		if o := m.outcomeOf(v.text); o != schema.OutcomeUnknown {
 			return o, fits
 		}
 		return "", notMine
 	}, keys)
 }
 
-// outcomeOf reads the outcome in the words of an activity: "Login Failed".
-func outcomeOf(s string) schema.Outcome {
-	switch {
-	case containsFold(s, "fail"), containsFold(s, "denied"):
-		return schema.OutcomeFailure
-	case containsFold(s, "success"):
-		return schema.OutcomeSuccess
-	}
-	return schema.OutcomeUnknown
+// outcomes are the words of an activity that say how it went.
+var outcomes = map[string]schema.Outcome{
+	"fail": schema.OutcomeFailure, "fails": schema.OutcomeFailure, "failed": schema.OutcomeFailure, "failing": schema.OutcomeFailure,
+	"failure": schema.OutcomeFailure, "failures": schema.OutcomeFailure, "denied": schema.OutcomeFailure,
+	"unsuccessful": schema.OutcomeFailure, "unsuccessfully": schema.OutcomeFailure,
+	"success": schema.OutcomeSuccess, "successful": schema.OutcomeSuccess, "successfully": schema.OutcomeSuccess,
+	"succeeded": schema.OutcomeSuccess,
+}
+
+// outcomeOf reads the outcome in the words of an activity: "Login Failed". A failure outweighs a success.
+func (m *Mapper) outcomeOf(s string) schema.Outcome {
+	return schema.Outcome(m.fold(s, "o", func(s string) string {
+		found := schema.OutcomeUnknown
+		for word := range strings.FieldsSeq(spaced(s)) {
+			if o, ok := outcomes[word]; ok && found != schema.OutcomeFailure {
+				found = o
+			}
+		}
+		return string(found)
+	}))
 }
 
 // containsFold reports whether s contains a word that is in lower case, in any case.
@@ -112,12 +123,12 @@ func containsFold(s, word string) bool {
 
 // settleOutcome decides what no key said outright. It is about the activity: a block is its failure, and what was let through and
 // raised no alert has succeeded.
-func settleOutcome(a *schema.Artifact) {
+func (m *Mapper) settleOutcome(a *schema.Artifact) {
 	if a.Outcome != "" {
 		return
 	}
 	a.Outcome = schema.OutcomeUnknown
-	verb := outcomeOf(a.ActivityRaw)
+	verb := m.outcomeOf(a.ActivityRaw)
 	switch {
 	case verb == schema.OutcomeFailure, a.HTTP.Status >= 400, a.Action == schema.ActionBlocked, a.Action == schema.ActionQuarantined:
 		a.Outcome = schema.OutcomeFailure

@@ -110,29 +110,57 @@ func anomaly(keys ...string) line {
 	}, keys)
 }
 
-// standards takes the names out of [{"standard": "CIS-1.4", …}].
+// standards takes the names out of [{"standard": "CIS-1.4"}, …]. What else an element has would be lost: then the value stays in
+// Unmapped as well.
 func standards(keys ...string) line {
 	return convert("standards", func(m *Mapper, a *schema.Artifact, v *member) ([]string, problem) {
 		if v.kind != jsonscan.Array {
 			return asList(m, a, v)
 		}
 		var names []string
+		seen := make(map[string]bool)
+		result := fits
 		// The scanner has read v before.
 		_ = jsonscan.Elements(v.raw, func(e jsonscan.Value) error {
-			name := e
-			if e.Kind == jsonscan.Object {
-				name = memberOf(e.Raw, "standard")
+			if missing(e, textOf(e)) {
+				return nil
 			}
-			if name.Kind == jsonscan.String {
-				names = appendNew(names, textOf(name))
+			name, alone := standardOf(e)
+			if !alone {
+				result = partly
+			}
+			if folded := m.lower(name); name != "" && !seen[folded] {
+				seen[folded] = true
+				names = append(names, name)
 			}
 			return nil
 		})
 		if len(names) == 0 {
 			return nil, "no standards"
 		}
-		return names, fits
+		return names, result
 	}, keys)
+}
+
+// standardOf returns the name in an element of a list of standards, and whether there is nothing else in it.
+func standardOf(e jsonscan.Value) (name string, alone bool) {
+	if e.Kind != jsonscan.Object {
+		if e.Kind == jsonscan.String {
+			name = textOf(e)
+		}
+		return name, name != ""
+	}
+	alone = true
+	_ = jsonscan.Members(e.Raw, func(key []byte, v jsonscan.Value) error {
+		if string(key) != "standard" || v.Kind != jsonscan.String || name != "" {
+			alone = false
+		}
+		if string(key) == "standard" && v.Kind == jsonscan.String {
+			name = textOf(v)
+		}
+		return nil
+	})
+	return name, alone
 }
 
 func appendNew(list []string, s string) []string {
@@ -142,15 +170,4 @@ func appendNew(list []string, s string) []string {
 		}
 	}
 	return append(list, s)
-}
-
-// memberOf returns the last member of an object that has this key; the zero Value if none has.
-func memberOf(object []byte, name string) (found jsonscan.Value) {
-	_ = jsonscan.Members(object, func(key []byte, v jsonscan.Value) error {
-		if string(key) == name {
-			found = v
-		}
-		return nil
-	})
-	return found
 }

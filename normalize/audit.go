@@ -1,6 +1,7 @@
 package normalize
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/skopeflow/skopeflow/schema"
@@ -43,34 +44,74 @@ func adminType(key string) line {
 	}}
 }
 
-// auditVerbs are the words that tell what was done. The first that the event's text has decides.
-var auditVerbs = []struct{ word, verb string }{
-	{"logout", "logout"}, {"logged out", "logout"}, {"log out", "logout"}, {"signed out", "logout"},
-	{"login", "login"}, {"logged in", "login"}, {"log in", "login"}, {"signed in", "login"},
-	{"disable", "disable"}, {"deactivate", "disable"}, {"enable", "enable"}, {"activate", "enable"},
-	{"delete", "delete"}, {"remove", "delete"}, {"revoke", "delete"},
-	{"create", "create"}, {"add ", "create"}, {"added", "create"}, {"clone", "create"}, {"new ", "create"},
-	{"edit", "update"}, {"update", "update"}, {"change", "update"}, {"modif", "update"}, {"reorder", "update"}, {"reset", "update"},
-	{"push", "push"}, {"apply", "push"}, {"applied", "push"}, {"deploy", "push"},
-	{"view", "read"}, {"read", "read"}, {"export", "read"}, {"download", "read"}, {"access", "read"},
+// A told is what words tell was done.
+type told struct {
+	verb  string
+	words []string
 }
 
-func auditVerb(_ *Mapper, a *schema.Artifact) {
-	if a.Audit.Event == "" {
-		return
+// The words of audit events in the order of their weight: the first that stands in the text of an event decides. What was done
+// to a login or logout, as in "Updated admin logout timeout", is none.
+var (
+	sessions = []told{
+		{"logout", []string{"logout", "logoff", "log out", "logged out", "log off", "logged off", "sign out", "signed out"}},
+		{"login", []string{"login", "logon", "log in", "logged in", "log on", "logged on", "sign in", "signed in"}},
 	}
-	a.Audit.Verb = "other"
-	for _, known := range auditVerbs {
-		if containsFold(a.Audit.Event, known.word) {
-			a.Audit.Verb = known.verb
-			return
+	changes = []told{
+		{"disable", []string{"disable", "disables", "disabled", "disabling", "deactivate", "deactivated"}},
+		{"enable", []string{"enable", "enables", "enabled", "enabling", "activate", "activated"}},
+		{"delete", []string{"delete", "deletes", "deleted", "deleting", "deletion", "remove", "removed", "revoke", "revoked"}},
+		{"create", []string{"create", "creates", "created", "creating", "creation", "add", "adds", "added", "adding", "clone", "cloned"}},
+		{"update", []string{
+			"edit", "edits", "edited", "editing", "update", "updates", "updated", "updating", "change", "changes", "changed",
+			"modify", "modifies", "modified", "modification", "reorder", "reordered", "reset", "resets",
+		}},
+	}
+	others = []told{
+		{"create", []string{"new"}},
+		{"push", []string{"push", "pushed", "apply", "applied", "deploy", "deployed", "deployment"}},
+		{"read", []string{"view", "viewed", "read", "export", "exported", "download", "downloaded", "access", "accessed"}},
+	}
+)
+
+func auditVerb(m *Mapper, a *schema.Artifact) {
+	if a.Audit.Event != "" {
+		a.Audit.Verb = m.fold(a.Audit.Event, "v", auditVerbOf)
+	}
+}
+
+func auditVerbOf(event string) string {
+	text := spaced(event)
+	verb, at := tell(text, sessions)
+	if at >= 0 {
+		if _, before := tell(text[:at+1], changes); before < 0 {
+			return verb
 		}
 	}
+	for _, words := range [][]told{changes, others} {
+		if verb, at := tell(text, words); at >= 0 {
+			return verb
+		}
+	}
+	return "other"
+}
+
+// tell returns what the words of a text tell, and where; -1 if they tell nothing.
+func tell(text string, words []told) (verb string, at int) {
+	for _, t := range words {
+		for _, word := range t.words {
+			if at := strings.Index(text, " "+word+" "); at >= 0 {
+				return t.verb, at
+			}
+		}
+	}
+	return "", -1
 }
 
 // auditValues finds what the values of an audit event are about: the first address is where it was done from, the first of the
 // others is the object, and the first e-mail address is the account, if an account was changed.
-func auditValues(_ *Mapper, a *schema.Artifact) {
+func auditValues(m *Mapper, a *schema.Artifact) {
+	account := ""
 	for _, s := range a.Audit.Values {
 		switch {
 		case isAddress(s):
@@ -81,32 +122,44 @@ func auditValues(_ *Mapper, a *schema.Artifact) {
 		case a.Audit.Object == "":
 			a.Audit.Object = s
 		}
-		if a.TargetUser.Email == "" && strings.IndexByte(s, '@') > 0 && aboutAccount(a) {
-			a.TargetUser.Email = lowerASCII(s)
+		if account == "" && strings.IndexByte(s, '@') > 0 {
+			account = s
 		}
+	}
+	if a.TargetUser.Email == "" && account != "" && m.aboutAccount(a) {
+		a.TargetUser.Email = lowerASCII(account)
 	}
 }
 
-// aboutAccount reports whether an audit event changes an account of an administrator or a user.
-func aboutAccount(a *schema.Artifact) bool {
+// aboutAccount reports whether an audit event changes an account of an administrator or a user. What goes for all accounts, as
+// a password policy does, is none.
+func (m *Mapper) aboutAccount(a *schema.Artifact) bool {
 	switch a.Audit.Verb {
 	case "login", "logout", "read":
 		return false
 	}
-	if containsFold(a.Audit.Event, "rest api") {
+	text := m.fold(a.Audit.Event, "w", spaced)
+	switch {
+	case strings.Contains(text, " rest api "):
 		return false
+	case strings.EqualFold(a.Audit.ObjectType, "user"), strings.EqualFold(a.Audit.ObjectType, "admin"):
+		return true
 	}
-	return strings.EqualFold(a.Audit.ObjectType, "user") || strings.EqualFold(a.Audit.ObjectType, "admin") ||
-		containsFold(a.Audit.Event, "admin") || containsFold(a.Audit.Event, "password")
+	return hasWord(text, "admin", "admins", "administrator", "administrators", "password", "passwords") &&
+		!hasWord(text, "policy", "policies", "setting", "settings", "timeout")
 }
 
-func auditClass(_ *Mapper, a *schema.Artifact) schema.Class {
+func hasWord(spaced string, words ...string) bool {
+	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(spaced, " "+word+" ") })
+}
+
+func auditClass(m *Mapper, a *schema.Artifact) schema.Class {
 	switch {
 	case a.Audit.Verb == "login", a.Audit.Verb == "logout":
 		return schema.ClassAuthentication
-	case containsFold(a.Audit.Event, "rest api") && a.Src.IP != "":
+	case a.Src.IP != "" && strings.Contains(m.fold(a.Audit.Event, "w", spaced), " rest api "):
 		return schema.ClassAPI
-	case aboutAccount(a):
+	case m.aboutAccount(a):
 		return schema.ClassAccountChange
 	}
 	return schema.ClassEntityManagement

@@ -65,24 +65,16 @@ func byDevice(m *Mapper, a *schema.Artifact, name []byte) []byte {
 
 // firstText takes the first of a list; a longer list stays in Unmapped as well.
 func firstText(keys ...string) line {
-	return line{rule: "first of list", keys: keys, bind: func(field string) applyFunc {
-		place := schema.Place[string](field)
-		return func(m *Mapper, a *schema.Artifact, s *step) {
-			v := m.at(s.slots[0])
-			if v == nil {
-				return
-			}
-			all, problem := asList(m, a, v)
-			if problem != fits {
-				m.warn(a, v, s.field, problem)
-				return
-			}
-			*place(a) = all[0]
-			if len(all) == 1 {
-				m.use(v, s.field, s.rule)
-			}
+	return convert("first of list", func(m *Mapper, a *schema.Artifact, v *member) (string, problem) {
+		all, problem := asList(m, a, v)
+		switch {
+		case problem != fits:
+			return "", problem
+		case len(all) > 1:
+			return all[0], partly
 		}
-	}}
+		return all[0], fits
+	}, keys)
 }
 
 func clientClass(_ *Mapper, a *schema.Artifact) schema.Class {

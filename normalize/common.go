@@ -196,4 +196,4 @@ func dropping(more map[string]string) map[string]string {
 }
 
 // commonDerive goes with the common table.
-var commonDerive = []func(*Mapper, *schema.Artifact){userDomain, addressAsHost, takeURLApart, connectionDuration}
+var commonDerive = []func(*Mapper, *schema.Artifact){userDomain, addressAsHost("dsthost"), takeURLApart, connectionDuration}

@@ -11,13 +11,15 @@ import (
 )
 
 // The conversions are the vocabulary of the tables. A conversion looks at a value and either returns what the field gets and
-// fits, or says why not: empty, if the value means nothing in this field; notMine, if it belongs to another field; anything
-// else is a problem, becomes a warning, and leaves the value in Unmapped.
+// fits, or partly, if it is only a part of the value and the rest may be in no field; or it says why not: empty, if the value
+// means nothing in this field; notMine, if it belongs to another field; anything else is a problem, becomes a warning, and
+// leaves the value in Unmapped. So does partly, unless another field has all of the value, or the rest.
 
 type problem = string
 
 const (
 	fits    problem = ""
+	partly  problem = "partly"
 	empty   problem = "empty"
 	notMine problem = "not mine"
 )
@@ -56,6 +58,9 @@ func first[T any](m *Mapper, a *schema.Artifact, s *step, place func(*schema.Art
 		case fits:
 			*place(a), winner = x, v
 			m.use(v, s.field, s.rule)
+		case partly:
+			*place(a), winner = x, v
+			m.note(v, s.field, s.rule)
 		case empty:
 			v.used = true
 		case notMine:
@@ -92,9 +97,19 @@ func verb(keys ...string) line { return convert("verb", asVerb, keys) }
 func asVerb(m *Mapper, a *schema.Artifact, v *member) (string, problem) {
 	s, problem := asText(m, a, v)
 	if problem == fits {
-		s = m.snake(s)
+		s = oneWord(m.snake(s))
 	}
 	return s, problem
+}
+
+// oneWord makes log_in and log_out one word, as most apps write them.
+func oneWord(verb string) string {
+	for _, way := range []string{"in", "out"} {
+		if rest, ok := strings.CutPrefix(verb, "log_"+way); ok && (rest == "" || rest[0] == '_') {
+			return "log" + way + rest
+		}
+	}
+	return verb
 }
 
 // upper takes a text in upper case.
@@ -374,8 +389,9 @@ func anObject(keys ...string) line {
 func anything(keys ...string) line { return convert("json", asJSON, keys) }
 
 func asJSON(_ *Mapper, _ *schema.Artifact, v *member) (schema.RawJSON, problem) {
-	if isIJSON(v.raw) {
+	value := v.value()
+	if isIJSON(value) {
 		return schema.RawJSON(stringOf(v.raw)), fits
 	}
-	return schema.RawJSON(appendIJSON(nil, jsonscan.Value{Kind: v.kind, Raw: v.raw, Escaped: v.escaped})), fits
+	return schema.RawJSON(appendAnew(nil, value)), fits
 }

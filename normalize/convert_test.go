@@ -110,6 +110,8 @@ func TestConversions(t *testing.T) {
 		{"transaction", "c-ip", `"203.0.113.9"`, "src.ip", "203.0.113.9"},
 		{"transaction", "c-ip", `"10.0.0.9"`, "src.ip", nil},
 		{"transaction", "x-cs-src-ip", `"100.64.0.9"`, "src.ip", "100.64.0.9"},
+		{"transaction", "x-cs-src-ip", `"::ffff:100.64.1.1","c-ip":"198.51.100.7"`, "src.ip", "198.51.100.7"},
+		{"transaction", "cs-host", `"203.0.113.9"`, "dst.ip", "203.0.113.9"},
 		{"clientstatus", "host_info", `{"mac_addresses":["aa:bb","cc:dd"]}`, "device.mac", "aa:bb"},
 		{"endpoint", "executable_hash", `"81E5926346F19F158688CCF40D88436E"`, "process.hash", "81e5926346f19f158688ccf40d88436e"},
 		{"incident", "dlp_match_info", `"[{\"dlp_policy\":\"P\"}]"`, "policy.name", "P"},

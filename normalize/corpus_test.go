@@ -107,6 +107,9 @@ func keptOrLost(t *testing.T, name string, raw []byte, rows []Row, artifact []by
 		case strings.HasPrefix(row.Field, "dropped: ") && len(row.Field) > len("dropped: x"):
 		default:
 			for _, field := range strings.Split(row.Field, ", ") {
+				if field == "unmapped" {
+					field += "." + row.Key
+				}
 				if pathOf(got, field) == nil {
 					t.Errorf("%s: %s (%v) should be in %s, which is empty", name, row.Key, value, field)
 				}

@@ -2,6 +2,7 @@ package normalize
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/skopeflow/skopeflow/internal/jsonscan"
@@ -41,26 +42,28 @@ func userDomain(_ *Mapper, a *schema.Artifact) {
 }
 
 // addressAsHost handles a destination host that is an address: it is the destination's address if no other key has it.
-func addressAsHost(m *Mapper, a *schema.Artifact) {
-	v := m.get("dsthost")
-	if v == nil || v.kind != jsonscan.String || !isAddress(v.text) {
-		return
-	}
-	if a.Dst.IP == "" {
-		a.Dst.IP = v.text
-	}
-	if a.Dst.IP == v.text {
-		m.use(v, "dst.ip", "address as host")
+func addressAsHost(key string) func(*Mapper, *schema.Artifact) {
+	return func(m *Mapper, a *schema.Artifact) {
+		v := m.get(key)
+		if v == nil || v.kind != jsonscan.String || !isAddress(v.text) {
+			return
+		}
+		if a.Dst.IP == "" {
+			a.Dst.IP = v.text
+		}
+		if a.Dst.IP == v.text {
+			m.use(v, "dst.ip", "address as host")
+		}
 	}
 }
 
-// scheme takes a protocol that is the scheme of URLs.
+// scheme takes a protocol that is the scheme of URLs, without its version.
 func scheme(keys ...string) line {
 	return convert("scheme", func(m *Mapper, _ *schema.Artifact, v *member) (string, problem) {
-		name, _, _ := strings.Cut(v.text, "/")
+		name, problem := beforeMark(v.text, "/")
 		switch name = m.lower(name); name {
 		case "http", "https", "ftp", "ftps", "ws", "wss":
-			return name, fits
+			return name, problem
 		}
 		return "", notMine
 	}, keys)
@@ -70,9 +73,21 @@ func scheme(keys ...string) line {
 func protocol(keys ...string) line {
 	return convert("protocol", func(m *Mapper, a *schema.Artifact, v *member) (string, problem) {
 		text, problem := asText(m, a, v)
-		name, _, _ := strings.Cut(text, "/")
+		if problem != fits {
+			return "", problem
+		}
+		name, problem := beforeMark(text, "/")
 		return m.lower(name), problem
 	}, keys)
+}
+
+// beforeMark returns a text up to a mark, which fits partly if there is more.
+func beforeMark(text, mark string) (string, problem) {
+	before, _, found := strings.Cut(text, mark)
+	if found {
+		return before, partly
+	}
+	return text, fits
 }
 
 // httpVersion takes the version out of HTTPS/1.1 or HTTP2.
@@ -93,11 +108,14 @@ func httpVersion(keys ...string) line {
 	}, keys)
 }
 
-// transport takes the protocol out of TCP or TCP:443.
+// transport takes the protocol out of TCP or TCP:443. The port stands in dst.port, or else nowhere.
 func transport(keys ...string) line {
 	return convert("transport", func(m *Mapper, a *schema.Artifact, v *member) (string, problem) {
 		text, problem := asText(m, a, v)
-		name, _, _ := strings.Cut(text, ":")
+		name, port, found := strings.Cut(text, ":")
+		if problem == fits && found && port != strconv.Itoa(a.Dst.Port) {
+			problem = partly
+		}
 		return m.lower(name), problem
 	}, keys)
 }
@@ -207,9 +225,12 @@ func (m *Mapper) aboutFile(a *schema.Artifact) bool {
 func policyID(keys ...string) line {
 	return convert("policy id", func(m *Mapper, a *schema.Artifact, v *member) (string, problem) {
 		text, problem := asText(m, a, v)
-		id, _, _ := strings.Cut(text, " ")
-		if problem == fits && id == "0" {
-			return "", empty
+		if problem != fits || text == "0" {
+			return "", firstOf(problem, empty)
+		}
+		id, problem := beforeMark(text, " ")
+		if id == "0" {
+			return "", notMine
 		}
 		return id, problem
 	}, keys)
@@ -235,7 +256,7 @@ func (m *Mapper) finish(a *schema.Artifact) {
 	if a.Count == 0 {
 		a.Count = 1
 	}
-	settleOutcome(a)
+	m.settleOutcome(a)
 	a.Class = m.plan.class(m, a)
 	m.identify(a)
 	m.out = AppendMessage(m.out[:0], a)

@@ -263,7 +263,7 @@ func (m *Mapper) drift(kind DriftKind, v *member, example, sentence string) {
 	}
 	m.Drift.add(kind, m.env.Dataset, m.nameOf(v), example)
 	if m.trace != nil && sentence != "" {
-		m.trace.warned(m.index(v), sentence)
+		m.trace.warned(v, sentence)
 	}
 }
 

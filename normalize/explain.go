@@ -1,6 +1,7 @@
 package normalize
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/skopeflow/skopeflow/schema"
@@ -11,37 +12,41 @@ type Row struct {
 	Key     string // dotted, for a member of an object that the tables look into
 	Value   string // a string's text; the JSON of other values
 	Rule    string // the conversions that took the value
-	Field   string // the artifact's fields that have it; "unmapped"; "empty"; or "dropped: " and the reason
+	Field   string // the artifact's fields that have it, and "unmapped" where they have a part only; "empty"; or "dropped: " and the reason
 	Warning string // what did not fit, and what Netskope has not published
 }
 
-// trace notes what happens to each member, by its index.
+// trace notes what happens to each member.
 type trace struct {
-	fields, rules, warnings map[int][]string
+	fields, rules, warnings map[*member][]string
 }
 
-func (t *trace) used(i int, field, rule string) {
-	t.fields[i] = appendNew(t.fields[i], field)
-	t.rules[i] = appendNew(t.rules[i], rule)
+func (t *trace) used(v *member, field, rule string) {
+	t.fields[v] = appendNew(t.fields[v], field)
+	t.rules[v] = appendNew(t.rules[v], rule)
 }
 
-func (t *trace) warned(i int, warning string) {
-	t.warnings[i] = append(t.warnings[i], warning)
+func (t *trace) warned(v *member, warning string) {
+	t.warnings[v] = append(t.warnings[v], warning)
 }
 
 // Explain maps one event, and tells of each of its keys, in the order of the event, what became of it.
+// An event that the Mapper cannot cope with is an error, whatever the reason.
 func Explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, error) {
 	return NewMapper().explain(env, raw)
 }
 
-func (m *Mapper) explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, error) {
-	m.trace = &trace{make(map[int][]string), make(map[int][]string), make(map[int][]string)}
-	defer func() { m.trace = nil }()
-	var a schema.Artifact
+func (m *Mapper) explain(env *Envelope, raw []byte) (rows []Row, a schema.Artifact, err error) {
+	m.trace = &trace{make(map[*member][]string), make(map[*member][]string), make(map[*member][]string)}
+	defer func() {
+		m.trace = nil
+		if p := recover(); p != nil {
+			rows, err = nil, fmt.Errorf("map event: the mapper panicked, which is a fault of this program: %v", p)
+		}
+	}()
 	if err := m.Map(env, raw, &a); err != nil {
 		return nil, a, err
 	}
-	var rows []Row
 	for i := range m.members {
 		v := &m.members[i]
 		if v.dead {
@@ -50,9 +55,9 @@ func (m *Mapper) explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, err
 		rows = append(rows, Row{
 			Key:     m.keyOf(v),
 			Value:   v.text,
-			Rule:    strings.Join(m.trace.rules[i], ", "),
-			Field:   m.fate(v, m.trace.fields[i]),
-			Warning: strings.Join(m.trace.warnings[i], "; "),
+			Rule:    strings.Join(m.trace.rules[v], ", "),
+			Field:   m.fate(v, m.trace.fields[v]),
+			Warning: strings.Join(m.trace.warnings[v], "; "),
 		})
 	}
 	return rows, a, nil
@@ -60,6 +65,8 @@ func (m *Mapper) explain(env *Envelope, raw []byte) ([]Row, schema.Artifact, err
 
 func (m *Mapper) fate(v *member, fields []string) string {
 	switch {
+	case len(fields) > 0 && !v.used:
+		return strings.Join(fields, ", ") + ", unmapped"
 	case len(fields) > 0:
 		return strings.Join(fields, ", ")
 	case v.used, v.missing, filledIn(v.kind, v.text):

@@ -1,6 +1,9 @@
 package normalize
 
-import "strings"
+import (
+	"strings"
+	"unicode"
+)
 
 // lower returns s in lower case, and remembers the few words that come again and again.
 func (m *Mapper) lower(s string) string {
@@ -18,7 +21,7 @@ func (m *Mapper) snake(s string) string {
 	return m.fold(s, "s", snakeCase)
 }
 
-// fold applies a change of case that is remembered by kind and word. The memory is bounded, and keeps no event alive.
+// fold applies a change that is remembered by kind and text. The memory is bounded, and keeps no event alive.
 func (m *Mapper) fold(s, kind string, change func(string) string) string {
 	const words, longest = 4096, 48
 	if len(s) > longest {
@@ -70,4 +73,10 @@ func snakeCase(s string) string {
 		b = append(b, strings.ToLower(string(r))...)
 	}
 	return strings.TrimRight(string(b), "_")
+}
+
+// spaced returns the words of a text in lower case with a space on either side of each: " created new admin ".
+func spaced(s string) string {
+	words := strings.FieldsFunc(snakeCase(s), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	return " " + strings.Join(words, " ") + " "
 }

@@ -17,6 +17,8 @@ func FuzzMap(f *testing.F) {
 	}
 	f.Add(uint8(5), []byte(`{"supporting_data":{"data_values":[1,"a\u0000"]},"supporting_data":{"x":18446744073709551615,"\u0061":1e400},"details":"[\n1]"}`))
 	f.Add(uint8(6), []byte(`{"dlp_match_info":"[{\"dlp_rules\":[{\"dlp_rule_score\":1}]}]","cc":"a,b","status":"\u00c4B c"}`))
+	f.Add(uint8(0), []byte("{\"x\":{\"a\":{\n},\"b\":[\n],\"b\":[[ ]]},\"compliance_standards\":[{\"standard\":\"A\",\"id\":1},\"B\"],\"y\":[[\r]]}"))
+	f.Add(uint8(5), []byte("{\"details\":{\"a\":[\n],\"a\":{ }},\"audit_log_event\":\"Updated admin logout timeout\",\"supporting_data\":1,\"supporting_data\":{}}"))
 	required := requiredFields(f)
 	m := NewMapper()
 	m.Drift = new(DriftCounter)

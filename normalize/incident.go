@@ -1,8 +1,6 @@
 package normalize
 
 import (
-	"strings"
-
 	"github.com/skopeflow/skopeflow/internal/jsonscan"
 	"github.com/skopeflow/skopeflow/schema"
 )
@@ -84,6 +82,8 @@ func applyMatches(m *Mapper, a *schema.Artifact, s *step) {
 			m.warn(a, v, s.field, "not a list of matches")
 		case complete:
 			m.use(v, s.field, s.rule)
+		default:
+			m.note(v, s.field, s.rule)
 		}
 		a.DLP.Matches = found
 	}
@@ -108,21 +108,17 @@ func readMatch(e jsonscan.Value, match *schema.DLPMatch) bool {
 	return readObject(e, func(key string, v jsonscan.Value) bool {
 		switch key {
 		case "dlp_policy":
-			match.Policy = textOf(v)
+			return readText(v, &match.Policy)
 		case "dlp_profile_name", "dlp_profile":
-			match.Profile = textOf(v)
+			return readText(v, &match.Profile)
 		case "dlp_action":
-			match.Action = textOf(v)
+			return readText(v, &match.Action)
 		case "dlp_forensic_id":
-			if id := textOf(v); id != "0" {
-				match.ForensicID = id
-			}
+			return textOf(v) == "0" || readText(v, &match.ForensicID)
 		case "dlp_rules":
 			return v.Kind == jsonscan.Array && readRules(v, match)
-		default:
-			return false
 		}
-		return v.Kind != jsonscan.Object && v.Kind != jsonscan.Array
+		return false
 	})
 }
 
@@ -141,9 +137,9 @@ func readRule(e jsonscan.Value, rule *schema.DLPRule) bool {
 	return readObject(e, func(key string, v jsonscan.Value) bool {
 		switch key {
 		case "dlp_rule_name":
-			rule.Name = textOf(v)
+			return readText(v, &rule.Name)
 		case "dlp_rule_severity":
-			rule.Severity = textOf(v)
+			return readText(v, &rule.Severity)
 		case "dlp_rule_score":
 			return readCount(v, &rule.Score)
 		case "dlp_incident_rule_count", "dlp_rule_count":
@@ -152,17 +148,30 @@ func readRule(e jsonscan.Value, rule *schema.DLPRule) bool {
 			return readCount(v, &rule.Unique)
 		case "dlp_data_identifiers", "dlp_rule_identifiers":
 			return readTexts(v, &rule.Identifiers)
-		default:
-			return false
 		}
-		return v.Kind != jsonscan.Object && v.Kind != jsonscan.Array
+		return false
 	})
+}
+
+// readText and readCount return whether all that was said of a field so far stands in it: the value has been read, and
+// nothing else was there before.
+func readText(v jsonscan.Value, s *string) bool {
+	if v.Kind == jsonscan.Object || v.Kind == jsonscan.Array {
+		return false
+	}
+	before := *s
+	*s = textOf(v)
+	return before == "" || before == *s
 }
 
 func readCount(v jsonscan.Value, n *int64) bool {
 	count, ok := wholeOf(&member{kind: v.Kind, text: textOf(v)})
+	if !ok {
+		return false
+	}
+	before := *n
 	*n = count
-	return ok
+	return before == 0 || before == count
 }
 
 func readTexts(v jsonscan.Value, list *[]string) bool {
@@ -171,8 +180,11 @@ func readTexts(v jsonscan.Value, list *[]string) bool {
 	}
 	complete := true
 	_ = jsonscan.Elements(v.Raw, func(e jsonscan.Value) error {
+		text := textOf(e)
 		complete = complete && e.Kind != jsonscan.Object && e.Kind != jsonscan.Array
-		*list = append(*list, strings.Clone(textOf(e)))
+		if !missing(e, text) {
+			*list = append(*list, text)
+		}
 		return nil
 	})
 	return complete

@@ -40,7 +40,8 @@ type Mapper struct {
 	object  *object // the object whose members are being read; nil at the top
 	names   []byte  // the keys that no table knows, one after the other
 	unknown []int   // their members
-	seen    map[string]int
+	seen    map[unknownKey]int
+	held    []span   // object → the members that its key has given last: its own, or one where its value is no object
 	out     []byte   // what is being written
 	name    []byte   // what the artifact's id is the id of
 	strings []string // a slab that lists are cut from
@@ -63,11 +64,21 @@ type member struct {
 	text    string // the text of a string, unescaped; as it stands for other kinds
 }
 
+func (v *member) value() jsonscan.Value {
+	return jsonscan.Value{Kind: v.kind, Raw: v.raw, Escaped: v.escaped}
+}
+
 type span struct{ start, end int }
+
+// An unknownKey is a key that no table knows, of an object or of the event itself.
+type unknownKey struct {
+	object *object
+	name   string
+}
 
 // NewMapper returns a Mapper. It prepares the table of a dataset when the first event of the dataset comes.
 func NewMapper() *Mapper {
-	return &Mapper{plans: make(map[string]*plan), folded: make(map[string]string), seen: make(map[string]int)}
+	return &Mapper{plans: make(map[string]*plan), folded: make(map[string]string), seen: make(map[unknownKey]int)}
 }
 
 // Map fills a from raw, which must be one JSON object; a is reset first and does not refer to raw afterwards.
@@ -116,6 +127,7 @@ func (m *Mapper) begin(env *Envelope, p *plan) {
 	}
 	m.slots = m.slots[:len(p.keys)]
 	clear(m.slots)
+	m.held = append(m.held[:0], make([]span, len(p.objects))...)
 }
 
 var errNoObject = errors.New("map event: not a JSON object")
@@ -144,7 +156,8 @@ func (m *Mapper) add(name []byte, v jsonscan.Value) error {
 		slots = m.object.slots
 	} else if len(m.plan.objects) > 0 {
 		if o := m.plan.objects[string(name)]; o != nil {
-			m.forget(o, name)
+			m.forget(o)
+			m.held[o.number] = span{len(m.members), len(m.members) + 1}
 			if v.Kind == jsonscan.Object {
 				return m.enter(o, v)
 			}
@@ -175,20 +188,17 @@ func (m *Mapper) enter(o *object, v jsonscan.Value) error {
 	m.object = o
 	err := jsonscan.Members(v.Raw, m.add)
 	m.object = nil
+	m.held[o.number].end = len(m.members)
 	return err
 }
 
-// forget takes back what an earlier object, or another value, of this key left.
-func (m *Mapper) forget(o *object, name []byte) {
-	for i := range m.members {
+// forget takes back what an earlier object, or another value, of the object's key left.
+func (m *Mapper) forget(o *object) {
+	for i := m.held[o.number].start; i < m.held[o.number].end; i++ {
 		mem := &m.members[i]
-		if mem.object == o {
-			mem.dead = true
-			if mem.slot >= 0 {
-				m.slots[mem.slot] = 0
-			}
-		} else if mem.slot < 0 && mem.object == nil && string(m.unknownName(mem)) == string(name) {
-			mem.dead = true
+		mem.dead = true
+		if mem.slot >= 0 && m.slots[mem.slot] == i+1 {
+			m.slots[mem.slot] = 0
 		}
 	}
 }
@@ -207,17 +217,15 @@ func (m *Mapper) forgetUnknown(name []byte) {
 	}
 	if len(m.seen) == 0 {
 		for _, i := range m.unknown {
-			m.seen[m.keyOf(&m.members[i])] = i
+			mem := &m.members[i]
+			m.seen[unknownKey{mem.object, string(m.unknownName(mem))}] = i
 		}
 	}
-	full := string(name)
-	if m.object != nil {
-		full = m.object.name + "." + full
-	}
-	if i, ok := m.seen[full]; ok {
+	key := unknownKey{m.object, string(name)}
+	if i, ok := m.seen[key]; ok {
 		m.members[i].dead = true
 	}
-	m.seen[full] = len(m.members)
+	m.seen[key] = len(m.members)
 }
 
 func (m *Mapper) unknownName(mem *member) []byte {
@@ -264,18 +272,14 @@ func (m *Mapper) keyOf(v *member) string {
 // use notes that a field has the value.
 func (m *Mapper) use(v *member, field, rule string) {
 	v.used = true
-	if m.trace != nil {
-		m.trace.used(m.index(v), field, rule)
-	}
+	m.note(v, field, rule)
 }
 
-func (m *Mapper) index(v *member) int {
-	for i := range m.members {
-		if &m.members[i] == v {
-			return i
-		}
+// note tells whoever has the event explained that a field has the value, or a part of it.
+func (m *Mapper) note(v *member, field, rule string) {
+	if m.trace != nil {
+		m.trace.used(v, field, rule)
 	}
-	return -1
 }
 
 // warn notes that a value did not fit its field.
@@ -283,7 +287,7 @@ func (m *Mapper) warn(a *schema.Artifact, v *member, field, problem string) {
 	warning := field + ": " + problem + " '" + shortened(v.text) + "'"
 	a.Warnings = append(a.Warnings, warning)
 	if m.trace != nil {
-		m.trace.warned(m.index(v), warning)
+		m.trace.warned(v, warning)
 	}
 	if kind, example := m.driftOf(v, problem); kind != "" {
 		m.drift(kind, v, example, "")

@@ -240,6 +240,9 @@ func TestActionAndOutcome(t *testing.T) {
 		{"application", `{"action":"block","activity":"Login Successful"}`, "blocked", "failure"},
 		{"application", `{"activity":"Login Successful"}`, "unknown", "success"},
 		{"application", `{"activity":"Access Denied"}`, "unknown", "failure"},
+		{"application", `{"activity":"LoginFailed"}`, "unknown", "failure"},
+		{"application", `{"activity":"Unsuccessful Login"}`, "unknown", "failure"},
+		{"audit", `{"audit_log_event":"Updated failover settings"}`, "unknown", "unknown"},
 		{"transaction", `{"sc-status":"404"}`, "unknown", "failure"},
 		{"transaction", `{"sc-status":204}`, "unknown", "success"},
 	} {
@@ -349,6 +352,141 @@ func TestIncidentKeepsItsEntityAndChangesItsRevision(t *testing.T) {
 	}
 }
 
+func TestUnmappedIsIJSONOnOneLine(t *testing.T) {
+	for value, want := range map[string]string{
+		"[[\n]]":                       `[[]]`,
+		"{\"a\":{\n}}":                 `{"a":{}}`,
+		"[{\r}, [ ], 1]":               `[{},[],1]`,
+		`{"a":1,"b":2,"a":3}`:          `{"b":2,"a":3}`,
+		`[{"a":{"b":1,"\u0062":"x"}}]`: `[{"a":{"b":"x"}}]`,
+		`{"a" : 1, "b":[ ]}`:           `{"a" : 1, "b":[ ]}`,
+		`"x\ud800y"`:                   `"x` + "\uFFFD" + `y"`,
+		`{"a":["\uDC00"]}`:             `{"a":["` + "\uFFFD" + `"]}`,
+	} {
+		a := mapped(t, envelope("page"), `{"new":`+value+`}`)
+		if got, want := string(a.Unmapped), `{"new":`+want+`}`; got != want {
+			t.Errorf("%q: got %s, want %s", value, got, want)
+		}
+		if value[0] == '"' {
+			continue
+		}
+		if a := mapped(t, envelope("audit"), `{"details":`+value+`}`); string(a.Audit.Details) != want {
+			t.Errorf("%q: details are %s, want %s", value, a.Audit.Details, want)
+		}
+	}
+	var many strings.Builder
+	for i := range int64(100) {
+		many.WriteString(`"k` + itoa(i%50) + `":` + itoa(i) + `,`)
+	}
+	a := mapped(t, envelope("page"), `{"new":{`+many.String()+`"k7":"last"}}`)
+	if strings.Count(string(a.Unmapped), `"k7":`) != 1 || !strings.HasSuffix(string(a.Unmapped), `,"k49":99,"k7":"last"}}`) {
+		t.Errorf("unmapped %s", a.Unmapped)
+	}
+}
+
+func TestPartOfAValueLeavesTheValueInUnmapped(t *testing.T) {
+	for _, c := range []struct {
+		dataset, members, field string
+		want                    any
+		kept                    bool
+	}{
+		{"page", `"protocol":"TLS/1.2"`, "net.protocol", "tls", true},
+		{"page", `"protocol":"ftp/2"`, "url.scheme", "ftp", true},
+		{"page", `"protocol":"HTTPS/1.1"`, "net.protocol", "https", false},
+		{"network", `"protocol_port":"TCP:8443"`, "net.transport", "tcp", true},
+		{"network", `"protocol_port":"TCP:8443","dstport":443`, "net.transport", "tcp", true},
+		{"network", `"protocol_port":"TCP:8443","dstport":8443`, "net.transport", "tcp", false},
+		{"endpoint", `"policy_id":"abc 2024-01-01 10:00:00"`, "policy.id", "abc", true},
+		{"endpoint", `"policy_id":"0 2024-01-01 10:00:00"`, "policy.id", nil, true},
+		{"page", `"policy_id":"abc 2024-01-01 10:00:00"`, "policy.id", "abc", false},
+		{"page", `"policy_id":"0"`, "policy.id", nil, false},
+		{"alert", `"compliance_standards":[{"standard":"CIS","id":1},"PCI"]`, "posture.standards", []any{"CIS", "PCI"}, true},
+		{"alert", `"compliance_standards":["CIS",5]`, "posture.standards", []any{"CIS"}, true},
+		{"alert", `"compliance_standards":[{"standard":"A","standard":"B"}]`, "posture.standards", []any{"B"}, true},
+		{"alert", `"compliance_standards":[{"standard":"CIS"},"PCI","cis",null]`, "posture.standards", []any{"CIS", "PCI"}, false},
+		{"clientstatus", `"host_info":{"mac_addresses":["a","b"]}`, "device.mac", "a", true},
+		{"clientstatus", `"host_info":{"mac_addresses":["a",null]}`, "device.mac", "a", false},
+		{"clientstatus", `"host_info":{"mac_addresses":["",null]}`, "device.mac", nil, false},
+	} {
+		raw := `{"timestamp":1768478400,` + c.members + `}`
+		rows, a, err := Explain(envelope(c.dataset), []byte(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got map[string]any
+		if err := json.Unmarshal(a.AppendJSON(nil), &got); err != nil {
+			t.Fatal(err)
+		}
+		if value := pathOf(got, c.field); !reflect.DeepEqual(value, c.want) || (a.Unmapped != "") != c.kept || len(a.Warnings) > 0 {
+			t.Errorf("%s: %s is %v, unmapped %s, warnings %v", raw, c.field, value, a.Unmapped, a.Warnings)
+		}
+		if said := strings.HasSuffix(rows[1].Field, "unmapped"); said != c.kept {
+			t.Errorf("%s: explained as %q", raw, rows[1].Field)
+		}
+	}
+}
+
+func TestKeyWithADotIsNotAMemberOfAnObject(t *testing.T) {
+	var many strings.Builder
+	for i := range int64(70) {
+		many.WriteString(`"k` + itoa(i) + `":1,`)
+	}
+	a := mapped(t, envelope("clientstatus"), `{"host_info.zzz":"dotted","zzz":"top",`+many.String()+`"host_info":{"zzz":"inner"}}`)
+	var unmapped map[string]any
+	if err := a.Unmapped.Decode(&unmapped); err != nil {
+		t.Fatal(err)
+	}
+	if within, _ := unmapped["host_info"].(map[string]any); unmapped["host_info.zzz"] != "dotted" || unmapped["zzz"] != "top" || within["zzz"] != "inner" {
+		t.Errorf("unmapped %s", a.Unmapped)
+	}
+}
+
+// The events are so large that work which grows with the square of their size would not end before the test does.
+func TestWorkGrowsWithTheSizeOfTheEvent(t *testing.T) {
+	const n = 400_000
+	repeated := func(each func(i int64) string) string {
+		var b strings.Builder
+		for i := range int64(n) {
+			b.WriteString(each(i) + ",")
+		}
+		return b.String()
+	}
+	for name, event := range map[string][2]string{
+		"standards":          {"alert", `{"compliance_standards":[` + repeated(func(i int64) string { return `"s` + itoa(i) + `"` }) + `"last"]}`},
+		"repeated object":    {"audit", `{` + repeated(func(int64) string { return `"supporting_data":{"a":1}` }) + `"supporting_data":{"last":1}}`},
+		"object and no one":  {"audit", `{` + repeated(func(int64) string { return `"supporting_data":1,"supporting_data":{"data_type":2}` }) + `"last":1}`},
+		"keys of an object":  {"audit", `{"supporting_data":{` + repeated(func(i int64) string { return `"k` + itoa(i) + `":1` }) + `"last":1}}`},
+		"addresses of users": {"audit", `{"audit_log_event":"` + strings.Repeat("long ", n) + `","supporting_data":{"data_values":[` + repeated(func(int64) string { return `"@a@"` }) + `"last"]}}`},
+		"unknown keys":       {"page", `{` + repeated(func(i int64) string { return `"k` + itoa(i) + `":1` }) + `"last":1}`},
+		"nested keys":        {"page", `{"x":{` + repeated(func(i int64) string { return `"k` + itoa(i%1000) + `":1` }) + `"last":1}}`},
+	} {
+		_, a, err := Explain(envelope(event[0]), []byte(event[1]))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !strings.Contains(string(a.AppendJSON(nil)), `last"`) {
+			t.Errorf("%s: the last is lost", name)
+		}
+	}
+}
+
+func TestExplainSurvivesAMapperThatPanics(t *testing.T) {
+	m := NewMapper()
+	m.plans["page"] = compile(dataset{derive: []func(*Mapper, *schema.Artifact){func(*Mapper, *schema.Artifact) { panic("no way out") }}})
+	if rows, _, err := m.explain(envelope("page"), []byte(`{"a":1}`)); err == nil || !strings.Contains(err.Error(), "no way out") || rows != nil || m.trace != nil {
+		t.Errorf("got %v, %v", rows, err)
+	}
+}
+
+func TestLoginIsWrittenInOneWordOrTwo(t *testing.T) {
+	for activity, want := range map[string]string{"Log In": "login", "Log in": "login", "Log Out": "logout", "log_in failed": "login_failed", "Log Insight": "log_insight"} {
+		a := mapped(t, envelope("application"), `{"activity":"`+activity+`"}`)
+		if login := a.Class == schema.ClassAuthentication; a.Activity != want || login != (want != "log_insight") {
+			t.Errorf("%s: %s, %s", activity, a.Activity, a.Class)
+		}
+	}
+}
+
 func TestLastOfTwoKeysCounts(t *testing.T) {
 	a := mapped(t, envelope("audit"), `{"user":"a@x.example","n":1,"supporting_data":{"data_type":"user","odd":1},"user":"b@x.example","n":2,
 		"supporting_data":{"data_values":["v"],"more":{"k":1}},"\u006e":3}`)
@@ -388,7 +526,7 @@ func TestUnmappedKeepsValuesAsTheyStand(t *testing.T) {
 		"zero": 0, "none": "None", "quote\"key": "é", "lines": [
 		1]}`)
 	want := `{"big":"18446744073709551615","edge":9007199254740992,"over":"9007199254740993","sci":"2e+23","half":0.5,` +
-		`"deep":{"id":"5824906510398970489","list":[1,1.50,"5824906510398970489",{"a b": "x\u0000\n"}]},"ok":true,"quote\"key":"é","lines":[1]}`
+		`"deep":{"id":"5824906510398970489","list":[1,1.50,"5824906510398970489",{"a b":"x\u0000\n"}]},"ok":true,"quote\"key":"é","lines":[1]}`
 	if string(a.Unmapped) != want {
 		t.Errorf("\n got %s\nwant %s", a.Unmapped, want)
 	}
@@ -422,6 +560,16 @@ func TestAuditVerbAndClass(t *testing.T) {
 		"Edit policy":                      {"update", "entity_management"},
 		"Pushed config":                    {"push", "entity_management"},
 		"Rest API V2 Call":                 {"other", "api"},
+		"Updated admin logout timeout":     {"update", "entity_management"},
+		"Changed password policy":          {"update", "entity_management"},
+		"Changed admin password":           {"update", "account_change"},
+		"Updated failover settings":        {"update", "entity_management"},
+		"Disabled login for a user":        {"disable", "entity_management"},
+		"User signed in, updated nothing":  {"login", "authentication"},
+		"New login from a new place":       {"login", "authentication"},
+		"Log out":                          {"logout", "authentication"},
+		"New admin":                        {"create", "account_change"},
+		"Address already spread":           {"other", "entity_management"},
 	} {
 		a := mapped(t, envelope("audit"), `{"audit_log_event":"`+event+`","supporting_data":{"data_type":"x","data_values":["203.0.113.9"]}}`)
 		if a.Audit.Verb != want[0] || string(a.Class) != want[1] || a.Src.IP != "203.0.113.9" || a.User.Type != "admin" {
@@ -468,10 +616,16 @@ func TestUnitOfATimeIsToldByItsSize(t *testing.T) {
 	for text, want := range map[string]schema.Time{
 		"99999999999": 99999999999000, "100000000000": 100000000000, "99999999999999": 99999999999999,
 		"100000000000000": 100000000000, "99999999999999999": 99999999999999, "100000000000000000": 100000000000,
+		"9e18": 9000000000000, "9999-12-31T23:59:59Z": lastTime - 999,
 		"1768478470.25": 1768478470250, "1.76847847025e9": 1768478470250, "1.768e18": 1768000000000,
 	} {
 		if got, problem := parseTime(text); got != want || problem != fits {
 			t.Errorf("%s: %d, %q, want %d", text, got, problem, want)
+		}
+	}
+	for _, text := range []string{"9999-12-31T23:59:59-13:00", "1e19", "1e300", "NaN"} {
+		if got, problem := parseTime(text); problem != "not a time" {
+			t.Errorf("%s: %d, %q", text, got, problem)
 		}
 	}
 }
@@ -483,11 +637,18 @@ func TestMatchWithMoreInItThanItsFormStaysInUnmapped(t *testing.T) {
 	if !reflect.DeepEqual(plain.DLP.Matches, want) || plain.Unmapped != "" {
 		t.Errorf("matches %+v, unmapped %s", plain.DLP.Matches, plain.Unmapped)
 	}
-	for _, more := range []string{`{"dlp_policy":"P","odd":1}`, `{"dlp_policy":"P","dlp_rules":[{"odd":1}]}`, `{"dlp_policy":"P","dlp_rules":[7]}`} {
+	for _, more := range []string{`{"dlp_policy":"P","odd":1}`, `{"dlp_policy":"P","dlp_rules":[{"odd":1}]}`, `{"dlp_policy":"P","dlp_rules":[7]}`,
+		`{"dlp_policy":"P","dlp_profile":"A","dlp_profile_name":"B"}`, `{"dlp_policy":"P","dlp_action":["a"]}`,
+		`{"dlp_policy":"P","dlp_rules":[{"dlp_rule_count":5,"dlp_incident_rule_count":7}]}`,
+		`{"dlp_policy":"P","dlp_rules":[{"dlp_rule_count":5,"dlp_incident_rule_count":"many"}]}`} {
 		a := mapped(t, envelope("incident"), `{"dlp_match_info":[`+more+`]}`)
 		if a.Policy.Name != "P" || a.Unmapped != schema.RawJSON(`{"dlp_match_info":[`+more+`]}`) {
 			t.Errorf("%s: policy %q, unmapped %s", more, a.Policy.Name, a.Unmapped)
 		}
+	}
+	same := mapped(t, envelope("incident"), `{"dlp_match_info":[{"dlp_profile":"A","dlp_profile_name":"A","dlp_rules":[{"dlp_data_identifiers":["x",null,"N/A"]}]}]}`)
+	if got := same.DLP.Matches[0].Rules[0].Identifiers; !slices.Equal(got, []string{"x"}) || same.Unmapped != "" {
+		t.Errorf("identifiers %q, unmapped %s", got, same.Unmapped)
 	}
 }
 

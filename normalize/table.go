@@ -62,8 +62,9 @@ type key struct {
 
 // An object is a member whose own members are keys.
 type object struct {
-	name  string
-	slots map[string]int // inner key → slot
+	name   string
+	number int            // counted from 0 within the plan
+	slots  map[string]int // inner key → slot
 }
 
 type step struct {
@@ -100,7 +101,7 @@ func (p *plan) slot(name string) int {
 	if outer, rest, nested := strings.Cut(name, "."); nested {
 		o := p.objects[outer]
 		if o == nil {
-			o = &object{name: outer, slots: make(map[string]int)}
+			o = &object{name: outer, number: len(p.objects), slots: make(map[string]int)}
 			p.objects[outer] = o
 		}
 		slots, inner = o.slots, rest

@@ -13,6 +13,7 @@ import (
 const (
 	defaultLate = 30 * 24 * time.Hour
 	early       = time.Hour
+	lastTime    = 253402300799999 // of year 9999, in milliseconds: there is no RFC 3339 text for a later one
 )
 
 // instant takes a time in any of the ways that Netskope writes one. 0 and negative numbers are none.
@@ -60,8 +61,11 @@ func applyEventTime(m *Mapper, a *schema.Artifact, s *step) {
 // parseTime reads a number of seconds, milli-, micro- or nanoseconds since 1970, told apart by its size, or an ISO 8601 text.
 func parseTime(s string) (schema.Time, problem) {
 	if t, ok := parseISO(s); ok {
-		if t <= 0 {
+		switch {
+		case t <= 0:
 			return 0, empty
+		case t > lastTime:
+			return 0, "not a time"
 		}
 		return t, fits
 	}
@@ -70,14 +74,14 @@ func parseTime(s string) (schema.Time, problem) {
 	}
 	f, err := strconv.ParseFloat(s, 64)
 	switch {
-	case err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f > 1e20:
+	case err != nil || math.IsNaN(f) || math.IsInf(f, 0) || f >= math.MaxInt64:
 		return 0, "not a time"
 	case f <= 0:
 		return 0, empty
 	case f < 1e11:
 		return schema.Time(math.Round(f * 1000)), fits
 	}
-	return scaled(int64(min(f, math.MaxInt64/2)))
+	return scaled(int64(f))
 }
 
 func scaled(n int64) (schema.Time, problem) {

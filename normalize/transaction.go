@@ -126,7 +126,7 @@ var transaction = dataset{
 	dropped: map[string]string{
 		"date": "the day of x-cs-timestamp",
 	},
-	derive: []func(*Mapper, *schema.Artifact){userDomain, takeURLApart},
+	derive: []func(*Mapper, *schema.Artifact){userDomain, addressAsHost("cs-host"), takeURLApart},
 	class:  always(schema.ClassHTTP),
 }
 
@@ -169,6 +169,7 @@ func isPublic(s string) bool {
 		return false
 	}
 	ip, err := netip.ParseAddr(s)
+	ip = ip.Unmap()
 	return err == nil && ip.IsGlobalUnicast() && !ip.IsPrivate() && !carrierNAT.Contains(ip)
 }
 

@@ -2,6 +2,8 @@ package normalize
 
 import (
 	"bytes"
+	"hash/crc32"
+	"slices"
 	"strconv"
 
 	"github.com/skopeflow/skopeflow/internal/jsonscan"
@@ -26,7 +28,7 @@ func (m *Mapper) collectUnmapped(a *schema.Artifact) {
 			dst = append(dst, ',')
 		}
 		dst = append(m.appendName(dst, v), ':')
-		dst = appendIJSON(dst, jsonscan.Value{Kind: v.kind, Raw: v.raw, Escaped: v.escaped})
+		dst = appendIJSON(dst, v.value())
 	}
 	dst = m.turnTo(dst, inside, nil)
 	m.out = dst
@@ -56,46 +58,80 @@ func (m *Mapper) appendName(dst []byte, v *member) []byte {
 	return jsonscan.AppendString(dst, m.unknownName(v))
 }
 
-// appendIJSON appends a value as it stands, but numbers beyond 2^53 as strings, because many readers would round them,
-// and without line breaks between tokens, because artifacts are written one a line.
+// appendIJSON appends a value as it stands where that is I-JSON on one line, and written anew where it is not.
 func appendIJSON(dst []byte, v jsonscan.Value) []byte {
-	if isIJSON(v.Raw) {
+	if isIJSON(v) {
 		return append(dst, v.Raw...)
 	}
-	start := len(dst)
-	switch v.Kind {
-	case jsonscan.Number:
-		dst = append(append(append(dst, '"'), v.Raw...), '"')
-	case jsonscan.Object:
-		// The scanner has read v before.
-		_ = jsonscan.Members(v.Raw, func(key []byte, v jsonscan.Value) error {
-			dst = append(jsonscan.AppendString(append(dst, ','), key), ':')
-			dst = appendIJSON(dst, v)
-			return nil
-		})
-		dst[start] = '{'
-		dst = append(dst, '}')
-	case jsonscan.Array:
-		_ = jsonscan.Elements(v.Raw, func(v jsonscan.Value) error {
-			dst = appendIJSON(append(dst, ','), v)
-			return nil
-		})
-		dst[start] = '['
-		dst = append(dst, ']')
-	default:
-		dst = append(dst, v.Raw...)
-	}
-	return dst
+	return appendAnew(dst, v)
 }
 
-// isIJSON reports whether a value can be copied: it is a safe number, or has neither a long number nor a line break in it.
-func isIJSON(raw []byte) bool {
-	switch c := raw[0]; {
-	case c == '"', c == 't', c == 'f', c == 'n':
-		return true
-	case c != '{' && c != '[':
-		return isSafe(raw)
+// appendAnew appends a value with numbers beyond 2^53 as strings, because many readers would round them; without white space
+// between tokens, because artifacts are written one a line; and with the last one of each key only.
+func appendAnew(dst []byte, v jsonscan.Value) []byte {
+	switch {
+	case v.Kind == jsonscan.Object:
+		return appendObjectAnew(dst, v.Raw)
+	case v.Kind == jsonscan.Array:
+		dst = append(dst, '[')
+		start := len(dst)
+		// The scanner has read v before.
+		_ = jsonscan.Elements(v.Raw, func(v jsonscan.Value) error {
+			if len(dst) > start {
+				dst = append(dst, ',')
+			}
+			dst = appendAnew(dst, v)
+			return nil
+		})
+		return append(dst, ']')
+	case v.Kind == jsonscan.Number && !isSafe(v.Raw):
+		return append(append(append(dst, '"'), v.Raw...), '"')
+	case v.Kind == jsonscan.String && hasSurrogate(v.Raw):
+		return jsonscan.AppendString(dst, jsonscan.AppendText(nil, v))
 	}
+	return append(dst, v.Raw...)
+}
+
+func appendObjectAnew(dst, object []byte) []byte {
+	last := make(map[string]int)
+	n := 0
+	_ = jsonscan.Members(object, func(key []byte, _ jsonscan.Value) error {
+		last[string(key)] = n
+		n++
+		return nil
+	})
+	dst = append(dst, '{')
+	start := len(dst)
+	n = 0
+	_ = jsonscan.Members(object, func(key []byte, v jsonscan.Value) error {
+		if last[string(key)] == n {
+			if len(dst) > start {
+				dst = append(dst, ',')
+			}
+			dst = append(jsonscan.AppendString(dst, key), ':')
+			dst = appendAnew(dst, v)
+		}
+		n++
+		return nil
+	})
+	return append(dst, '}')
+}
+
+// isIJSON reports whether a value can be copied.
+func isIJSON(v jsonscan.Value) bool {
+	switch v.Kind {
+	case jsonscan.Number:
+		return isSafe(v.Raw)
+	case jsonscan.String:
+		return !hasSurrogate(v.Raw)
+	case jsonscan.Array, jsonscan.Object:
+		return isPlain(v.Raw) && !repeats(v)
+	}
+	return true
+}
+
+// isPlain reports whether an array or object has neither a long number nor a line break nor a surrogate in it.
+func isPlain(raw []byte) bool {
 	run := 0
 	for _, c := range raw {
 		switch {
@@ -114,7 +150,39 @@ func isIJSON(raw []byte) bool {
 			run = 0
 		}
 	}
-	return true
+	return !hasSurrogate(raw)
+}
+
+// hasSurrogate reports whether there may be half of a character in a text, which I-JSON has no place for.
+func hasSurrogate(raw []byte) bool {
+	return bytes.IndexByte(raw, '\\') >= 0 && (bytes.Contains(raw, []byte(`\ud`)) || bytes.Contains(raw, []byte(`\uD`)))
+}
+
+// repeats reports whether an object in a value may have a key twice. It compares checksums of a few keys, so that it needs no
+// memory. What it suspects without a reason is only written anew.
+func repeats(v jsonscan.Value) bool {
+	if v.Kind != jsonscan.Object && v.Kind != jsonscan.Array || bytes.IndexByte(v.Raw, '{') < 0 {
+		return false
+	}
+	found := false
+	if v.Kind == jsonscan.Array {
+		_ = jsonscan.Elements(v.Raw, func(v jsonscan.Value) error {
+			found = found || repeats(v)
+			return nil
+		})
+		return found
+	}
+	var sums [32]uint32
+	n := 0
+	_ = jsonscan.Members(v.Raw, func(key []byte, v jsonscan.Value) error {
+		sum := crc32.ChecksumIEEE(key)
+		if found = found || n == len(sums) || slices.Contains(sums[:n], sum) || repeats(v); !found {
+			sums[n] = sum
+			n++
+		}
+		return nil
+	})
+	return found
 }
 
 // isSafe reports whether a number is within 2^53 of zero, which is as far as every float64 is exact.

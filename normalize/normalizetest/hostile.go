@@ -11,7 +11,7 @@ import (
 type Key struct{ Name, Rule string }
 
 // Hostile returns an event that has many of the keys and a few that no table knows. Half of the values are of the sort that
-// the conversion takes, the others are anything. The same random numbers give the same event.
+// the conversion takes, the others are anything; half of the events have white space where JSON lets it be. The same random numbers give the same event.
 func Hostile(r *rand.Rand, keys []Key) []byte {
 	event := make(map[string]any)
 	for _, key := range keys {
@@ -26,7 +26,36 @@ func Hostile(r *rand.Rand, keys []Key) []byte {
 	if err != nil {
 		panic(err) // the values are texts, numbers, truth values, lists and objects
 	}
-	return text
+	if r.IntN(2) == 0 {
+		return text
+	}
+	return airy(r, text)
+}
+
+// airy puts white space and line breaks between the tokens of a JSON text, here and there.
+func airy(r *rand.Rand, text []byte) []byte {
+	var out []byte
+	air := func() {
+		if r.IntN(4) == 0 {
+			out = append(out, pick(r, []string{" ", "\n", "\r\n", "\t", " \n  "})...)
+		}
+	}
+	quoted, escaped := false, false
+	for _, c := range text {
+		token := !quoted && strings.IndexByte("{}[]:,", c) >= 0
+		if token {
+			air()
+		}
+		out = append(out, c)
+		if token {
+			air()
+		}
+		if c == '"' && !escaped {
+			quoted = !quoted
+		}
+		escaped = quoted && c == '\\' && !escaped
+	}
+	return out
 }
 
 // put sets a key; a dotted one is set within an object.
@@ -89,6 +118,8 @@ func value(r *rand.Rand, rule string) any {
 		return map[string]any{pick(r, texts): pick(r, texts), "name": pick(r, texts), "standard": pick(r, texts)}
 	case 7:
 		return []any{map[string]any{"dlp_rules": []any{map[string]any{"dlp_rule_name": pick(r, texts), "dlp_incident_rule_count": r.IntN(9)}}}}
+	case 8:
+		return pick(r, []any{[]any{[]any{}}, map[string]any{"a": map[string]any{}, "b": []any{}}, []any{map[string]any{}, nil}})
 	}
 	return pick(r, texts)
 }
