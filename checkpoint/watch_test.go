@@ -98,7 +98,7 @@ func TestWatchShowsWhatExpires(t *testing.T) {
 	l := openLeases(t, js, time.Second)
 	views := watch(t, l)
 	living := join(t, l, checkpoint.Member{ID: "living", Kind: checkpoint.Replica})
-	defer living.Leave(t.Context()) //nolint:errcheck // the server ends with the test
+	defer living.Leave(t.Context())
 	take(t, l, "dead")
 	until(t, views, "living", map[string]string{lane: "dead"})
 	until(t, views, "living", nil)

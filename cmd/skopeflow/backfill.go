@@ -106,7 +106,7 @@ func backfill(ctx context.Context, a *attachment, i Instance, stream string, fro
 	if err != nil {
 		return err
 	}
-	defer within(ctx, closing, func(ctx context.Context) { _ = tel.Shutdown(ctx) })
+	defer within(ctx, func(ctx context.Context) { _ = tel.Shutdown(ctx) })
 	form, err := cfg.Publish.form()
 	if err != nil {
 		return err
@@ -159,7 +159,7 @@ func joinAsJob(ctx context.Context, a *attachment, log *slog.Logger) (leave func
 	if err != nil {
 		return nil, err
 	}
-	return func() { within(ctx, closing, func(ctx context.Context) { _ = m.Leave(ctx) }) }, nil
+	return func() { within(ctx, func(ctx context.Context) { _ = m.Leave(ctx) }) }, nil
 }
 
 // runJob runs a lane that ends, and prints how far it has come.

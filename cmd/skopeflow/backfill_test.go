@@ -29,7 +29,7 @@ func TestBackfillStoresWhatIsMissingOnceAndMarksIt(t *testing.T) {
 			replayed++
 		}
 	}
-	if replayed == 0 || replayed+int(live) != 100 { //nolint:gosec // a count
+	if replayed == 0 || replayed+int(live) != 100 {
 		t.Errorf("%d live and %d replayed of 100", live, replayed)
 	}
 	if code, out, said := call(t, "backfill", "-stream", "page", "-from", "30m"); code != exitOK || !strings.Contains(out, "stored 0 that were missing, 100 were there") {

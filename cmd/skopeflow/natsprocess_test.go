@@ -21,9 +21,9 @@ const serveNATS = "SKOPEFLOW_TEST_SERVE_NATS"
 
 func TestMain(m *testing.M) {
 	if at := os.Getenv(serveNATS); at != "" {
-		os.Exit(runNATS(at))
+		os.Exit(runNATS(at)) //nolint:forbidigo // this is main
 	}
-	os.Exit(m.Run())
+	os.Exit(m.Run()) //nolint:forbidigo // this is main
 }
 
 // runNATS serves until the process is killed.

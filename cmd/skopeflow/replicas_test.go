@@ -42,7 +42,7 @@ type havoc struct {
 
 func chosenHavoc() havoc {
 	if os.Getenv("SKOPEFLOW_CHAOS") == "long" {
-		return havoc{moments: 200, natsKills: 20, events: 1_000_000, pageSize: 1000, drain: 5 * time.Minute}
+		return havoc{moments: 200, natsKills: 20, events: 1_000_000, pageSize: 1000, drain: 20 * time.Minute}
 	}
 	return havoc{moments: 15, natsKills: 2, events: 60_000, pageSize: 250, drain: time.Minute}
 }
@@ -165,12 +165,12 @@ func (g *group) plan(h havoc) []string {
 }
 
 // awaitShare waits until a share of what is left is stored, so that there is
-// enough for the moments to come, or for as long as a lease lasts: they may all
-// be waiting for one.
+// enough for the moments to come, or for one to two leases: they may all be
+// waiting for one.
 func (g *group) awaitShare(t *testing.T, events, left int) {
 	t.Helper()
 	before, goal := -1, 0
-	eventually(shortLease, func() bool {
+	eventually(shortLease+time.Duration(g.random.Int64N(int64(shortLease))), func() bool {
 		now, err := stored(t.Context(), g.js)
 		if err != nil { // the stream is not there yet, or the server is about to be back
 			return false

@@ -86,7 +86,7 @@ func runPipeline(ctx context.Context, cfg *Config, log *slog.Logger, started fun
 	if err != nil {
 		return err
 	}
-	defer within(ctx, closing, func(ctx context.Context) { err = errors.Join(err, tel.Shutdown(ctx)) })
+	defer within(ctx, func(ctx context.Context) { err = errors.Join(err, tel.Shutdown(ctx)) })
 	log = slog.New(telemetry.LogHandler(log.Handler()))
 	for _, note := range cfg.Notes {
 		log.WarnContext(ctx, note) //nolint:sloglint // a sentence about a setting
@@ -244,7 +244,7 @@ func serveHTTP(ctx context.Context, cfg *Config, web admin.Config, p *program, l
 			}
 		})
 		stops = append(stops, func() {
-			within(ctx, closing, func(ctx context.Context) { _ = server.Shutdown(ctx) })
+			within(ctx, func(ctx context.Context) { _ = server.Shutdown(ctx) })
 			serving.Wait()
 		})
 		if host, port, err := net.SplitHostPort(l.Addr().String()); err == nil && net.ParseIP(host).IsUnspecified() {
@@ -300,9 +300,9 @@ func newLogger(c LogConfig, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
-// within calls f with a context that outlives ctx by d.
-func within(ctx context.Context, d time.Duration, f func(context.Context)) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d)
+// within calls f with a context that outlives ctx by closing.
+func within(ctx context.Context, f func(context.Context)) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closing)
 	defer cancel()
 	f(ctx)
 }

@@ -97,8 +97,11 @@ func printArtifact(w io.Writer, kind string, msg jetstream.Msg) error {
 // the id are enough for explain.
 func artifactLine(h nats.Header, data []byte) string {
 	var document struct {
-		Action, Message string
-		Labels          struct{ Action string } // in ECS
+		Action  string `json:"action"`
+		Message string `json:"message"`
+		Labels  struct {
+			Action string `json:"action"`
+		} `json:"labels"` // in ECS
 	}
 	if err := json.Unmarshal(data, &document); err != nil {
 		return fmt.Sprintf("unreadable artifact: %v", err)

@@ -55,11 +55,11 @@ func (e *evaluation) forget() {
 	clear(e.made)
 }
 
-// once returns what make made of the value at a place when it was first asked for, so that a loop does not decode again.
-func (e *evaluation) once(place any, make func() ref.Val) ref.Val {
+// once returns what decode made of the value at a place when it was first asked for, so that a loop does not decode again.
+func (e *evaluation) once(place any, decode func() ref.Val) ref.Val {
 	v, ok := e.made[place]
 	if !ok {
-		v = make()
+		v = decode()
 		e.made[place] = v
 	}
 	return v

@@ -201,7 +201,7 @@ func (w *words) replaceInJSON(raw schema.RawJSON) schema.RawJSON {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
-	if e.Encode(v) != nil {
+	if e.Encode(v) != nil { //nolint:errchkjson // it was decoded from JSON
 		return ""
 	}
 	return schema.RawJSON(bytes.TrimSpace(out.Bytes()))

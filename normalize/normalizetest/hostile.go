@@ -24,7 +24,7 @@ func Hostile(r *rand.Rand, keys []Key) []byte {
 	}
 	text, err := json.Marshal(event)
 	if err != nil {
-		panic(err) // the values are texts, numbers, truth values, lists and objects
+		panic(err) //nolint:forbidigo // the values are texts, numbers, truth values, lists and objects
 	}
 	if r.IntN(2) == 0 {
 		return text

@@ -117,7 +117,7 @@ func freePorts(t testing.TB, n int) []int {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = l.Close() }()
+		defer func() { _ = l.Close() }() //nolint:revive // all stay taken until each is known
 		addr, ok := l.Addr().(*net.TCPAddr)
 		if !ok {
 			t.Fatalf("listening on %v", l.Addr())

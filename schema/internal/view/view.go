@@ -123,7 +123,7 @@ func List(name string) Value {
 func Const(v any) Value {
 	text, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // a table holds only texts, numbers, truth values and lists of them
+		panic(err) //nolint:forbidigo // a table holds only texts, numbers, truth values and lists of them
 	}
 	return Value{write: func(dst []byte, _ *schema.Artifact) []byte { return append(dst, text...) }}
 }
@@ -175,7 +175,7 @@ func (v Value) Append(dst []byte, a *schema.Artifact) []byte {
 func access(name string) schema.Access {
 	f, ok := schema.AccessTo(name)
 	if !ok {
-		panic(fmt.Sprintf("view: an artifact has no field %q", name))
+		panic(fmt.Sprintf("view: an artifact has no field %q", name)) //nolint:forbidigo // a mistake in a table, found by any test
 	}
 	return f
 }
@@ -213,7 +213,7 @@ func (n *node) add(path string, v Value) {
 	for _, child := range n.nodes {
 		if child.name == name {
 			if child.write != nil {
-				panic(fmt.Sprintf("view: %s is a value and has parts", name))
+				panic(fmt.Sprintf("view: %s is a value and has parts", name)) //nolint:forbidigo // likewise
 			}
 			child.add(rest, v)
 			return

@@ -88,9 +88,9 @@ func TestValuesTellTheirFields(t *testing.T) {
 func TestMistakeInATableStopsTheProgram(t *testing.T) {
 	for name, mistake := range map[string]func(){
 		"a field that is none":        func() { Field("user.nmae") },
-		"one of several that is none": func() { First("user.name", "nmae") },
-		"a list of none":              func() { List("nmae") },
-		"a condition of none":         func() { Only("nmae") },
+		"one of several that is none": func() { First("user.name", "no.such") },
+		"a list of none":              func() { List("no.such") },
+		"a condition of none":         func() { Only("no.such") },
 		"a value with parts":          func() { Compile(Table{"a": Const(1), "a.b": Const(2)}, "") },
 		"a value with parts below":    func() { Compile(Table{"o.a": Const(1), "o.a.b": Const(2)}, "") },
 		"a constant that is no JSON":  func() { Const(func() {}) },
