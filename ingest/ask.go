@@ -212,6 +212,6 @@ func (p *plan) lost(s state, wait action, now time.Time) (state, action) {
 	if !p.until.IsZero() {
 		s.after = goBegin
 	}
-	p.note(&s, s.cursor.HWM, now, now.Add(mendAfter), "no answer came to a request for the next page")
+	p.note(&s, s.cursor.HWM, now.Add(mendAfter), "no answer came to a request for the next page")
 	return p.writeDown(s, wait, s.after)
 }

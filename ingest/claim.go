@@ -29,7 +29,10 @@ func (p *plan) opened(s state, e event) (state, action) {
 	s.way = e.way
 	c := s.cursor
 	s.inherited = c.Epoch > 0 && c.Epoch != s.mine && !c.Released
-	if s.behind.Epoch > c.Epoch {
+	// Each claim gets an epoch of its own from the store, unless the store has
+	// gone back in time.
+	if s.behind.Epoch > c.Epoch || s.behind.Epoch == c.Epoch && s.behind.Owner != c.Owner {
+		s.inherited = true
 		c = p.caughtUp(&s, c, e.now)
 	}
 	c.Epoch++
@@ -53,14 +56,14 @@ func (p *plan) opened(s state, e event) (state, action) {
 // store knows nothing of: the store was lost, or restored from a copy.
 func (p *plan) caughtUp(s *state, c checkpoint.Cursor, now time.Time) checkpoint.Cursor {
 	c.Epoch = s.behind.Epoch
-	if c.Start.IsZero() && !s.behind.HWM.IsZero() {
-		c.Start = s.behind.HWM.Add(-overlap)
+	if begin := s.behind.HWM.Add(-overlap); c.Page == 0 && !s.behind.HWM.IsZero() && (c.Start.IsZero() || begin.Before(c.Start)) {
+		c.Start, c.Through, c.ScanFrom, c.Reached = begin, begin, "", now
 	}
 	from := s.behind.HWM
 	if !c.HWM.IsZero() && c.HWM.Before(from) {
 		from = c.HWM
 	}
-	p.note(s, from, now, now, "the store of cursors has lost this lane's, or was restored from a copy")
+	p.note(s, from, now, "the store of cursors has lost this lane's, or was restored from a copy")
 	return c
 }
 
@@ -106,7 +109,7 @@ func (p *plan) fenced(s state, e event) (state, action) {
 		}
 		return unstored(s, again(goFence, e.err), e.err)
 	}
-	s.fence = e.fence
+	s.fence, s.behind = e.fence, Standing{}
 	return s, action{do: doCheck, cursor: s.cursor}
 }
 
@@ -126,13 +129,13 @@ func (p *plan) checked(s state, e event) (state, action) {
 	}
 	if e.lost != "" {
 		s.cursor.ScanFrom = ""
-		p.note(&s, e.since, e.now, e.now, e.lost)
+		p.note(&s, e.since, e.now, e.lost)
 	}
 	scan := action{do: doScan}
 	if !s.inherited || s.way.Windows { // a window can be asked for again and again
 		return p.writeDown(s, scan, "")
 	}
-	p.note(&s, s.cursor.HWM, e.now, e.now.Add(mendAfter), "the lane was taken over from one that had not released it")
+	p.note(&s, s.cursor.HWM, e.now.Add(mendAfter), "the lane was taken over from one that had not released it")
 	if p.alone {
 		return p.writeDown(s, scan, "")
 	}
@@ -144,8 +147,8 @@ func (p *plan) checked(s state, e event) (state, action) {
 }
 
 // note adds to what is to be mended: what Netskope stored from a high-water mark
-// on until now.
-func (p *plan) note(s *state, from, now, due time.Time, why string) {
+// on until it is due. Until then a request may take something.
+func (p *plan) note(s *state, from, due time.Time, why string) {
 	if !p.until.IsZero() {
 		return // what reads again is begun again
 	}
@@ -153,7 +156,7 @@ func (p *plan) note(s *state, from, now, due time.Time, why string) {
 		from = s.cursor.Start
 	}
 	s.mend = append(s.mend, checkpoint.Repair{
-		From: from.Add(-mendBefore).Truncate(time.Second), To: now.Add(s.skew), Due: due,
+		From: from.Add(-mendBefore).Truncate(time.Second), To: due.Add(s.skew), Due: due,
 		ScanFrom: s.cursor.ScanFrom, Reasons: []string{why}, Epoch: s.cursor.Epoch,
 	})
 }
@@ -183,17 +186,17 @@ func (p *plan) scanned(s state, e event) (state, action) {
 	}
 	// What a failed attempt has stored lies between the last settle and now, and
 	// belongs to the younger generation.
+	s.inherited = false
 	s.mark, s.since = s.cursor.Mark, p.stands(s.way, s.cursor)
-	s.cursor.Mark = e.mark
 	return p.ask(s, p.again(s, e.now))
 }
 
 // release gives the lane up in order: whoever comes next need not wait for a
 // request of ours. It is not possible without a claim, nor while a request may
-// still be at work.
+// still be at work, be it one of ours or one that we have inherited.
 func (p *plan) release(s state, now time.Time) (checkpoint.Cursor, bool) {
 	c := s.cursor
-	if s.mine == 0 || c.Epoch != s.mine || now.Before(s.alive) {
+	if s.mine == 0 || c.Epoch != s.mine || s.inherited || len(s.mend) > 0 || now.Before(s.alive) {
 		return c, false
 	}
 	c.Released, c.Saved = true, now.UTC().Truncate(time.Millisecond)

@@ -27,6 +27,7 @@ type Fleet struct {
 	Share func(instance string, part float64)
 
 	terms   map[string]*term // by lane
+	given   chan struct{}    // a lane was given up, and may be ours again by now
 	running sync.WaitGroup
 }
 
@@ -60,7 +61,7 @@ func (f *Fleet) Run(ctx context.Context) error {
 		f.running.Wait()
 		return nil
 	}
-	f.terms = make(map[string]*term)
+	f.terms, f.given = make(map[string]*term), make(chan struct{}, 1)
 	me := checkpoint.Member{ID: f.ID, Kind: checkpoint.Replica, Since: time.Now().UTC()}
 	membership, err := f.Leases.Join(ctx, me, f.Log)
 	if err != nil {
@@ -93,6 +94,7 @@ func (f *Fleet) follow(ctx context.Context, views <-chan checkpoint.View, member
 		case <-ctx.Done():
 			return
 		case view = <-views:
+		case <-f.given:
 		case <-tick.C:
 			if names, changed := avoid.look(time.Now(), f.holds); changed {
 				me.Avoid = names
@@ -180,22 +182,34 @@ func (f *Fleet) begin(ctx context.Context, l *Lane) {
 	t := &term{stop: stop, done: make(chan struct{})}
 	f.terms[l.Name()] = t
 	f.running.Go(func() {
-		defer close(t.done)
 		defer stop(nil)
-		f.serve(ctx, l)
+		released := f.serve(ctx, l)
+		close(t.done)
+		if !released { // there is nothing to be had before the view changes
+			return
+		}
+		select {
+		case f.given <- struct{}{}:
+		default: // it is told already
+		}
 	})
 }
 
 // serve takes the lease, runs the lane, and gives the lease back when the lane has
-// ended. The lease is kept while the lane finishes what it has in hand.
-func (f *Fleet) serve(ctx context.Context, l *Lane) {
-	lease, err := f.Leases.Take(ctx, l.Name(), f.ID)
+// ended, which it reports. The lease is kept while the lane finishes what it has in
+// hand.
+func (f *Fleet) serve(ctx context.Context, l *Lane) (released bool) {
+	// Told to stop meanwhile, it would not know whether it has the lease, and then
+	// nobody could take it until it expires.
+	taking, taken := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
+	lease, err := f.Leases.Take(taking, l.Name(), f.ID)
+	taken()
 	if errors.Is(err, checkpoint.ErrHeld) {
-		return
+		return false
 	}
 	if err != nil {
 		f.Log.WarnContext(ctx, "lease not taken, and is tried again", "lane", l.Name(), "err", err)
-		return
+		return false
 	}
 	held, stop := lease.Keep(context.WithoutCancel(ctx), f.Log)
 	running, cancel := context.WithCancelCause(held)
@@ -206,13 +220,15 @@ func (f *Fleet) serve(ctx context.Context, l *Lane) {
 	stop()
 	if lost {
 		f.Log.WarnContext(ctx, "lease lost, the lane is another's", "lane", l.Name())
-		return
+		return false
 	}
 	release, done := context.WithTimeout(context.WithoutCancel(ctx), saveTimeout)
 	defer done()
 	if err := lease.Release(release); err != nil {
 		f.Log.WarnContext(ctx, "lease not given back, it ends by itself", "lane", l.Name(), "err", err)
+		return false
 	}
+	return true
 }
 
 func (f *Fleet) announce(ctx context.Context, membership *checkpoint.Membership, me checkpoint.Member) error {

@@ -86,7 +86,7 @@ type Kind string
 // The kinds of fault.
 const (
 	Unsent    Kind = "unreachable"       // the request never left: nothing has happened at the vendor
-	Lost      Kind = "no answer"         // the request left and no status line came back: anything may have happened
+	Lost      Kind = "no answer"         // the request left and no answer of the vendor came back: anything may have happened
 	Broken    Kind = "broken answer"     // the answer began and broke off: the vendor has moved on
 	Invalid   Kind = "invalid page"      // a complete answer that is not a page, or a 5xx
 	Throttled Kind = "rate limited"      // refused for asking too often

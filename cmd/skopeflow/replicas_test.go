@@ -100,6 +100,9 @@ func TestReplicasLoseNothingWhateverHappensToThem(t *testing.T) {
 	}
 	t.Logf("%d events, %d moments, %d of them of NATS, in %.0f s: %d lost, %d twice, %d covered by one of %d repairs",
 		h.events, h.moments, h.natsKills, time.Since(g.began).Seconds(), lost, twice, covered, len(repairs))
+	if most := g.stops * h.pageSize; covered > most {
+		t.Errorf("%d events are left to repairs, want at most a page for each of %d stops: nothing else takes one", covered, g.stops)
+	}
 	if lost != 0 || twice != 0 || len(held.events)+covered != h.events || held.dead != 0 {
 		t.Errorf("%d lost, %d twice, %d different events in the stream and %d covered, %d dead letters; want 0, 0, %d in all, 0", lost, twice, len(held.events), covered, held.dead, h.events)
 	}
@@ -131,6 +134,7 @@ type group struct {
 	running []*process
 	stopped map[*process]time.Time // until when
 	ending  []*process             // told to end
+	stops   int                    // how often one was stopped
 }
 
 func newGroup(t *testing.T, file string, tenant *simulated, ttl, quarantine time.Duration) *group {
@@ -240,6 +244,7 @@ func (g *group) stop(t *testing.T, p *process) time.Duration {
 	t.Helper()
 	long := shortLease + time.Duration(500+g.random.IntN(3000))*time.Millisecond
 	send(t, p, syscall.SIGSTOP)
+	g.stops++
 	g.stopped[p] = time.Now().Add(long)
 	time.AfterFunc(long, func() { _ = p.cmd.Process.Signal(syscall.SIGCONT) }) // it may have been killed
 	return long

@@ -55,6 +55,9 @@ func refused(stream, path string, resp *http.Response) *ingest.Fault {
 		f.Kind, f.Hint = ingest.Conflict, "Somebody else reads by the same index, or an earlier request is still running"
 	case code == http.StatusTooManyRequests:
 		f.Kind, f.Hint = ingest.Throttled, "Netskope allows 4 requests a second to each endpoint; if nothing else uses this token, it passes by itself"
+	case code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
+		// A gateway has given up on the request, and what is behind it may not have.
+		f.Kind = ingest.Lost
 	case code >= http.StatusInternalServerError:
 		f.Kind = ingest.Invalid
 	case code >= 300 && code < 400:

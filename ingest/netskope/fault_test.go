@@ -36,7 +36,7 @@ func TestEveryRefusalSaysWhatItLeavesInDoubt(t *testing.T) {
 		{"400", answers(400, nil, `{"message":"Invalid operation"}`), ingest.Refused, "Invalid operation", ""},
 		{"429", answers(429, nil, ``), ingest.Throttled, "429 Too Many Requests", ""},
 		{"500", answers(500, nil, `{"error":"boom"}`), ingest.Invalid, `500 Internal Server Error: "boom"`, ""},
-		{"502 in HTML", answers(502, header{"Content-Type": "text/html"}, html), ingest.Invalid, "502 Bad Gateway", ""},
+		{"502 in HTML", answers(502, header{"Content-Type": "text/html"}, html), ingest.Lost, "502 Bad Gateway", ""},
 		{"HTML and 200", answers(200, header{"Content-Type": "text/html"}, html), ingest.Invalid, "HTML", "proxy or a login page"},
 		{"ok 0 with words", answers(200, nil, `{"ok":0,"result":"licence expired"}`), ingest.Invalid, "licence expired", "licence"},
 		{"ok 0 with events", answers(200, nil, `{"ok":0,"result":[]}`), ingest.Invalid, "ok is 0", ""},
