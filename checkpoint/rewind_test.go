@@ -17,18 +17,26 @@ func polled() checkpoint.Cursor {
 	}
 }
 
+// A replay sends again what was stored before it, so the broker is read from there on only.
 func TestRewoundLaneBeginsAgainAtTheTime(t *testing.T) {
+	for replay, scanFrom := range map[bool]string{true: "90", false: ""} {
+		rewoundBeginsAgain(t, replay, scanFrom)
+	}
+}
+
+func rewoundBeginsAgain(t *testing.T, replay bool, scanFrom string) {
+	t.Helper()
 	kv, _ := openKV(t)
 	if _, err := kv.Save(t.Context(), lane, polled(), 0); err != nil {
 		t.Fatal(err)
 	}
-	got, err := kv.Rewind(t.Context(), lane, at(30).In(time.FixedZone("", 3600)), true, "cursors rewind by ann")
+	got, err := kv.Rewind(t.Context(), lane, at(30).In(time.FixedZone("", 3600)), replay, "cursors rewind by ann")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := checkpoint.Cursor{
 		Version: checkpoint.Version, Epoch: 4, Owner: "cursors rewind by ann", Mode: "dataexport", Index: "index", Start: at(30), Through: at(30),
-		Reached: at(60), Replay: true, Mark: "90", Saved: got.Saved,
+		Reached: at(60), Replay: replay, ScanFrom: scanFrom, Mark: "90", Saved: got.Saved,
 	}
 	if stored, _, err := kv.Load(t.Context(), lane); err != nil || stored != want || got != want {
 		t.Errorf("Rewind = %+v\nLoad   = %+v, %v\nwant     %+v", got, stored, err, want)
