@@ -39,7 +39,7 @@ func TestMisuseIsSaidBeforeAnythingStarts(t *testing.T) {
 		{"malformed variable of check", []string{"check"}, append(tenant, "NETSKOPE_STREAMS=pages"), []string{"NETSKOPE_STREAMS: "}},
 		{"malformed variable of status", []string{"status"}, []string{"NATS_LISTEN=here"}, []string{"NATS_LISTEN: "}},
 		{"unknown output", []string{"status", "-o", "xml"}, nil, []string{"-o xml: write table or json"}},
-		{"cursors without a word", []string{"cursors"}, nil, []string{"say list, or show LANE"}},
+		{"cursors without a word", []string{"cursors"}, nil, []string{"say list, show LANE"}},
 		{"explain without a stream", []string{"explain"}, nil, []string{"name the stream"}},
 		{"explain of no stream", []string{"explain", "pages"}, nil, []string{`there is no stream "pages"; write one such as page or alerts/dlp`}},
 	} {
