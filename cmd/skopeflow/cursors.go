@@ -97,6 +97,10 @@ func listRepairs(ctx context.Context, kv *checkpoint.KV, kind string, stdout io.
 	if err != nil {
 		return err
 	}
+	if len(all) == 0 && kind == "table" {
+		_, err := fmt.Fprintln(stdout, "Nothing is to be read again.")
+		return err
+	}
 	slices.SortFunc(all, func(a, b checkpoint.LaneRepair) int { return a.Due.Compare(b.Due) })
 	return printRows(stdout, kind, "LANE\tFROM\tTO\tDUE\tWHY", all, func(r checkpoint.LaneRepair) []string {
 		return []string{r.Lane, r.From.UTC().Format(time.RFC3339), r.To.UTC().Format(time.RFC3339), r.Due.UTC().Format(time.RFC3339), strings.Join(r.Reasons, "; ")}
