@@ -51,8 +51,8 @@ fuzz: ## fuzz each target for FUZZTIME
 		go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x "$$package" </dev/null
 	done <<<"$$targets"
 
-chaos: ## kill the process at random moments, the long way
-	SKOPEFLOW_CHAOS=long go test -count=1 -timeout 60m -v -run '^TestKill' ./cmd/skopeflow
+chaos: ## kill processes and NATS at random moments, the long way (an hour)
+	SKOPEFLOW_CHAOS=long go test -count=1 -timeout 120m -v -run '^Test(Kill|Replicas)' ./cmd/skopeflow
 
 conformance: ## hold 100,000 generated events of each dataset against the schemas (half an hour)
 	SKOPEFLOW_GENERATED=100000 go test -count=1 -timeout 0 -v -run '^TestGenerated' ./normalize
