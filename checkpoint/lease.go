@@ -156,9 +156,6 @@ func (l *Leases) Take(ctx context.Context, lane, owner string) (*Lease, error) {
 	return nil, fmt.Errorf("take lease of %s: %w", lane, err)
 }
 
-// Lane returns the lane that the lease is of.
-func (t *Lease) Lane() string { return t.lane }
-
 func (t *Lease) key() string { return lanePrefix + t.lane }
 
 // read returns who holds the lease; nobody is the zero tenure. It is asked when
